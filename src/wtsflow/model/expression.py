@@ -1,0 +1,499 @@
+"""Expressions and templates: parsed once, evaluated just before a step.
+
+The text is parsed by Python's own parser and then held to a white list of node types, so there is
+no call but to our functions, no attribute access (a dot looks a name up in a mapping), no loop and
+no assignment. A value that was inserted is never looked at again for ``$(``.
+
+Rule 1: a name is known or the evaluation fails (``default`` and ``has``: what may be absent).
+Rule 2: nothing is converted; a condition is true or false, never "truthy".
+Rule 3: a secret passes through by name or into a longer text, which is then secret too.
+"""
+
+import ast
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, cast
+
+from wtsflow.model.values import Json, Secret
+
+MAX_LENGTH = 2000
+MAX_DEPTH = 32
+MAX_VALUE = 1 << 20
+
+CONSTANTS: Mapping[str, Json] = {"true": True, "false": False, "null": None}
+
+Scope: TypeAlias = Mapping[str, Any]
+
+
+class ExpressionError(ValueError):
+    """An expression cannot be read or evaluated. ``offset`` counts characters from its start."""
+
+    def __init__(self, message: str, offset: int = 0, length: int = 1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+        self.length = length
+
+
+class AbsentError(ExpressionError):
+    """A name has no value here: what ``default`` and ``has`` look for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A parsed expression: its text and a tree of white-listed nodes."""
+
+    text: str
+    tree: ast.expr = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Text with ``$(…)`` in it. ``offsets`` tell where each part starts in ``text``."""
+
+    text: str
+    parts: tuple[str | Expression, ...]
+    offsets: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def expressions(self) -> tuple[tuple[Expression, int], ...]:
+        """Each expression with its offset in ``text``."""
+        return tuple(
+            (part, offset)
+            for part, offset in zip(self.parts, self.offsets, strict=True)
+            if isinstance(part, Expression)
+        )
+
+
+# --- parsing --------------------------------------------------------------------------------
+
+_HABITS = (
+    ("&&", "and"),
+    ("||", "or"),
+    ("!", "not"),
+    ("=", "=="),
+    ("&", "and"),
+    ("|", "or"),
+)
+_TOKEN = re.compile(r"'[^'\\]*'|\"[^\"\\]*\"|==|!=|<=|>=|&&|\|\||[!=&|]")
+_ALLOWED = (
+    ast.Constant,
+    ast.Name,
+    ast.Attribute,
+    ast.Subscript,
+    ast.Call,
+    ast.List,
+    ast.BoolOp,
+    ast.UnaryOp,
+    ast.BinOp,
+    ast.Compare,
+)
+_OPERATORS: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda a, b: a in b,
+    ast.NotIn: lambda a, b: a not in b,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Mod: operator.mod,
+}
+
+
+def parse(text: str) -> Expression:
+    """Read an expression. Raises ExpressionError with the offset of the first thing wrong."""
+    if len(text) > MAX_LENGTH:
+        raise ExpressionError(f"the expression is longer than {MAX_LENGTH} characters", MAX_LENGTH)
+    if not text.strip():
+        raise ExpressionError("an expression is missing here")
+    _refuse_habits(text)
+    lead = len(text) - len(text.lstrip())
+    source = text.strip().replace("\n", " ").replace("\t", " ").replace("\r", " ")
+    source = re.sub(r"\bif\(", "if_(", source)
+    try:
+        tree = ast.parse(source, mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        offset = lead + max(0, (getattr(error, "offset", None) or 1) - 1)
+        raise ExpressionError(
+            "this is not an expression", _before_if(source, offset, lead)
+        ) from None
+    _check_nodes(tree, source, lead, depth=0)
+    return Expression(text, tree)
+
+
+def column(expression: Expression, node: ast.expr) -> int:
+    """The offset of a node in the expression's text, in characters."""
+    text = expression.text
+    lead = len(text) - len(text.lstrip())
+    source = re.sub(r"\bif\(", "if_(", text.strip())
+    before = source.encode()[: node.col_offset].decode(errors="ignore")
+    return lead + len(before) - before.count("if_(")
+
+
+def _before_if(source: str, offset: int, lead: int) -> int:
+    return offset - source[: offset - lead].count("if_(")
+
+
+def _refuse_habits(text: str) -> None:
+    """Say it in our words when somebody writes another language's operators."""
+    for match in _TOKEN.finditer(text):
+        for sign, word in _HABITS:
+            if match.group() == sign:
+                raise ExpressionError(
+                    f"unexpected '{sign}': write '{word}'", match.start(), len(sign)
+                )
+
+
+def _check_nodes(node: ast.expr, source: str, lead: int, depth: int) -> None:
+    def refuse(message: str) -> ExpressionError:
+        before = source.encode()[: node.col_offset].decode(errors="ignore")
+        length = max(1, (node.end_col_offset or node.col_offset + 1) - node.col_offset)
+        return ExpressionError(message, lead + len(before) - before.count("if_("), length)
+
+    if depth > MAX_DEPTH:
+        raise refuse(f"the expression is nested deeper than {MAX_DEPTH}")
+    if not isinstance(node, _ALLOWED):
+        raise refuse("this is not part of the expression language")
+    if isinstance(node, ast.Constant) and not isinstance(node.value, str | int | float):
+        raise refuse("this is not part of the expression language")
+    if isinstance(node, ast.UnaryOp) and not isinstance(node.op, ast.Not | ast.USub):
+        raise refuse("only 'not' and '-' may stand before a value")
+    if isinstance(node, ast.BinOp) and type(node.op) not in _OPERATORS:
+        raise refuse("this operator is not part of the expression language")
+    if isinstance(node, ast.Compare) and any(type(op) not in _OPERATORS for op in node.ops):
+        raise refuse("write '==' or '!=' instead of 'is'")
+    if isinstance(node, ast.Call) and (node.keywords or not isinstance(node.func, ast.Name)):
+        raise refuse("only functions can be called, with plain arguments")
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr) and not (isinstance(node, ast.Call) and child is node.func):
+            _check_nodes(child, source, lead, depth + 1)
+
+
+def parse_template(text: str) -> str | Template:
+    """Read text that may hold ``$(…)``; ``$$(`` stands for a literal ``$(``.
+
+    Returns plain text when there is no expression in it. Raises ExpressionError.
+    """
+    parts: list[str | Expression] = []
+    offsets: list[int] = []
+    plain: list[str] = []
+    position = plain_start = 0
+    while (found := text.find("$(", position)) >= 0:
+        if found and text[found - 1] == "$":
+            plain.append(text[position : found - 1] + "$(")
+            position = found + 2
+            continue
+        end = _closing(text, found + 2)
+        plain.append(text[position:found])
+        if joined := "".join(plain):
+            parts.append(joined)
+            offsets.append(plain_start)
+        try:
+            parts.append(parse(text[found + 2 : end]))
+        except ExpressionError as error:
+            raise ExpressionError(error.message, found + 2 + error.offset, error.length) from None
+        offsets.append(found + 2)
+        position = plain_start = end + 1
+        plain = []
+    plain.append(text[position:])
+    rest = "".join(plain)
+    if not parts:
+        return rest
+    if rest:
+        parts.append(rest)
+        offsets.append(plain_start)
+    return Template(text, tuple(parts), tuple(offsets))
+
+
+def _closing(text: str, start: int) -> int:
+    depth, quote = 1, ""
+    for index in range(start, len(text)):
+        character = text[index]
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character == "(":
+            depth += 1
+        elif character == ")":
+            depth -= 1
+            if depth == 0:
+                return index
+    raise ExpressionError("'$(' is never closed: add ')'", start - 2, 2)
+
+
+# --- evaluating -----------------------------------------------------------------------------
+
+
+def evaluate(expression: Expression, scope: Scope) -> Json:
+    """The value of an expression where ``scope`` holds the names.
+
+    Raises AbsentError for a name without a value, ExpressionError for everything else.
+    """
+    return cast("Json", _Evaluation(expression, scope).value(expression.tree))
+
+
+def condition(expression: Expression, scope: Scope) -> bool:
+    """The value of a condition. Raises ExpressionError when it is not true or false."""
+    value = evaluate(expression, scope)
+    if not isinstance(value, bool):
+        raise ExpressionError(f"'{expression}' is not true or false")
+    return value
+
+
+def fill(value: Any, scope: Scope) -> Json:
+    """``value`` with every template in it filled in.
+
+    A text that is one single ``$(…)`` keeps the value's type; otherwise values become text. A
+    secret in a longer text makes all of it a secret.
+    """
+    match value:
+        case Template():
+            return _fill_template(value, scope)
+        case dict():
+            return {key: fill(item, scope) for key, item in value.items()}
+        case tuple() | list():
+            return [fill(item, scope) for item in value]
+        case _:
+            return cast("Json", value)
+
+
+def _fill_template(template: Template, scope: Scope) -> Json:
+    if len(template.parts) == 1 and isinstance(template.parts[0], Expression):
+        return evaluate(template.parts[0], scope)
+    texts: list[str] = []
+    secret = False
+    for part in template.parts:
+        value = evaluate(part, scope) if isinstance(part, Expression) else part
+        secret = secret or isinstance(value, Secret)
+        texts.append(as_text(value))
+    text = "".join(texts)
+    if len(text) > MAX_VALUE:
+        raise ExpressionError("the text grew over 1 MiB")
+    return Secret(text) if secret else text
+
+
+def as_text(value: Any) -> str:
+    """How a value is written inside a longer text. A secret is revealed: taint its result."""
+    match value:
+        case Secret():
+            return value.reveal()
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer():
+            return str(int(value))
+        case str() | int() | float():
+            return str(value)
+        case _:
+            import json
+
+            return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+class _Evaluation:
+    def __init__(self, expression: Expression, scope: Scope) -> None:
+        self.expression = expression
+        self.scope = scope
+
+    def fail(self, node: ast.expr, message: str) -> ExpressionError:
+        return ExpressionError(message, column(self.expression, node))
+
+    def value(self, node: ast.expr) -> Any:
+        match node:
+            case ast.Constant():
+                return node.value
+            case ast.Name():
+                return self.name(node)
+            case ast.Attribute():
+                return self.entry(node, self.value(node.value), node.attr)
+            case ast.Subscript():
+                return self.entry(node, self.value(node.value), self.value(node.slice))
+            case ast.List():
+                return [self.value(item) for item in node.elts]
+            case ast.Call():
+                return self.call(node)
+            case ast.BoolOp():
+                return self.logic(node)
+            case ast.UnaryOp(op=ast.Not()):
+                return not self.truth(node.operand)
+            case ast.UnaryOp():
+                return -self.number(node.operand)
+            case ast.BinOp():
+                return self.arithmetic(node)
+            case ast.Compare():
+                return self.comparison(node)
+        raise self.fail(node, "this is not part of the expression language")
+
+    def name(self, node: ast.Name) -> Any:
+        if node.id in CONSTANTS:
+            return CONSTANTS[node.id]
+        if node.id in self.scope:
+            return self.scope[node.id]
+        raise AbsentError(f"'{node.id}' has no value here", column(self.expression, node))
+
+    def entry(self, node: ast.expr, whole: Any, key: Any) -> Any:
+        try:
+            if isinstance(whole, Mapping) and isinstance(key, str):
+                return whole[key]
+            if isinstance(whole, Sequence) and not isinstance(whole, str):
+                if isinstance(key, float) and key.is_integer():
+                    key = int(key)
+                if isinstance(key, int) and not isinstance(key, bool):
+                    return whole[key]
+        except (KeyError, IndexError):
+            pass
+        raise AbsentError(f"there is no '{as_text(key)}' here", column(self.expression, node))
+
+    def truth(self, node: ast.expr) -> bool:
+        value = self.value(node)
+        if not isinstance(value, bool):
+            raise self.fail(node, "this is not true or false")
+        return value
+
+    def number(self, node: ast.expr) -> Any:
+        value = self.value(node)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.fail(node, "this is not a number")
+        return value
+
+    def logic(self, node: ast.BoolOp) -> bool:
+        wanted = isinstance(node.op, ast.Or)
+        for item in node.values:
+            if self.truth(item) is wanted:
+                return wanted
+        return not wanted
+
+    def arithmetic(self, node: ast.BinOp) -> Any:
+        left, right = self.value(node.left), self.value(node.right)
+        texts = isinstance(left, str) and isinstance(right, str)
+        lists = isinstance(left, list) and isinstance(right, list)
+        if not (isinstance(node.op, ast.Add) and (texts or lists)):
+            left, right = self.number(node.left), self.number(node.right)
+        try:
+            result = _OPERATORS[type(node.op)](left, right)
+        except ZeroDivisionError:
+            raise self.fail(node, "division by zero") from None
+        if isinstance(result, str | list) and len(result) > MAX_VALUE:
+            raise self.fail(node, "the value grew over 1 MiB")
+        return result
+
+    def comparison(self, node: ast.Compare) -> bool:
+        left = self.value(node.left)
+        for op, item in zip(node.ops, node.comparators, strict=True):
+            right = self.value(item)
+            if isinstance(left, Secret) or isinstance(right, Secret):
+                raise self.fail(node, "a secret is not compared")
+            if not self.compare(node, op, left, right):
+                return False
+            left = right
+        return True
+
+    def compare(self, node: ast.expr, op: ast.cmpop, left: Any, right: Any) -> bool:
+        if isinstance(op, ast.Eq | ast.NotEq):
+            same = isinstance(left, bool) == isinstance(right, bool) and left == right
+            return same is isinstance(op, ast.Eq)
+        if isinstance(op, ast.In | ast.NotIn):
+            if not isinstance(right, list | tuple | dict) and not (
+                isinstance(left, str) and isinstance(right, str)
+            ):
+                raise self.fail(node, "'in' looks in a list or, for text, in a text")
+            return bool(_OPERATORS[type(op)](left, right))
+        kinds = {type(left), type(right)}
+        if kinds <= {int, float} or kinds == {str}:
+            return bool(_OPERATORS[type(op)](left, right))
+        raise self.fail(node, "only two numbers or two texts have an order")
+
+    def call(self, node: ast.Call) -> Any:
+        name = cast("ast.Name", node.func).id.rstrip("_")
+        if name not in FUNCTIONS:
+            raise self.fail(node, f"there is no function '{name}'")
+        function = FUNCTIONS[name]
+        if not function.least <= len(node.args) <= function.most:
+            raise self.fail(node, f"'{name}' takes {function.arity}")
+        if function.lazy:
+            return self.lazy(name, node.args)
+        values = [self.value(item) for item in node.args]
+        if any(isinstance(value, Secret) for value in values):
+            raise self.fail(node, f"'{name}' does not take a secret")
+        try:
+            return function.body(*values)
+        except (TypeError, ValueError, AttributeError, KeyError):
+            raise self.fail(node, f"'{name}' does not fit these values") from None
+
+    def lazy(self, name: str, arguments: list[ast.expr]) -> Any:
+        if name == "if":
+            return self.value(arguments[1] if self.truth(arguments[0]) else arguments[2])
+        try:
+            value = self.value(arguments[0])
+        except AbsentError:
+            value = None
+        if name == "has":
+            return value is not None
+        return self.value(arguments[1]) if value is None else value
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the language: how many arguments, what it does, and how it is written."""
+
+    signature: str
+    help: str
+    least: int
+    most: int
+    body: Callable[..., Any]
+    lazy: bool = False
+
+    @property
+    def arity(self) -> str:
+        """How many arguments it takes, in words."""
+        if self.least == self.most:
+            return f"{self.least} argument{'s' if self.least != 1 else ''}"
+        return f"{self.least} to {self.most} arguments"
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _nothing(*_: Any) -> Any:
+    raise AssertionError
+
+
+FUNCTIONS: Mapping[str, Function] = {
+    "size": Function("size(x)", "length of a text, list or map", 1, 1, len),
+    "contains": Function(
+        "contains(x, y)", "whether a text or list has y in it", 2, 2, lambda x, y: y in x
+    ),
+    "startsWith": Function(
+        "startsWith(text, start)", "", 2, 2, lambda x, y: _text(x).startswith(_text(y))
+    ),
+    "endsWith": Function("endsWith(text, end)", "", 2, 2, lambda x, y: _text(x).endswith(_text(y))),
+    "lower": Function("lower(text)", "small letters", 1, 1, lambda x: _text(x).lower()),
+    "upper": Function("upper(text)", "capital letters", 1, 1, lambda x: _text(x).upper()),
+    "trim": Function("trim(text)", "without spaces around", 1, 1, lambda x: _text(x).strip()),
+    "join": Function(
+        "join(list, between)", "", 1, 2, lambda x, y=", ": _text(y).join(as_text(i) for i in x)
+    ),
+    "split": Function("split(text, between)", "", 2, 2, lambda x, y: _text(x).split(_text(y))),
+    "string": Function("string(x)", "the value as text", 1, 1, as_text),
+    "default": Function("default(x, y)", "x, or y where x has no value", 2, 2, _nothing, lazy=True),
+    "has": Function("has(x)", "whether x has a value", 1, 1, _nothing, lazy=True),
+    "if": Function("if(condition, x, y)", "x or y", 3, 3, _nothing, lazy=True),
+}

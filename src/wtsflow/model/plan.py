@@ -1,0 +1,120 @@
+"""Everything answered and pinned, no secret inside, immutable."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from wtsflow.model.script import PinnedScript
+from wtsflow.model.values import Json, masked
+from wtsflow.model.workflow import Workflow
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A machine and how to reach it. ``settings`` are the transport's own, without secrets."""
+
+    name: str
+    transport: str = "ssh"
+    host: str = ""
+    port: int | None = None
+    user: str = ""
+    os: str = ""
+    """``linux``, ``windows``, ``macos``, or empty: not known."""
+    run_as: str = ""
+    groups: tuple[str, ...] = ()
+    variables: Mapping[str, Json] = field(default_factory=dict)
+    settings: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        """Where it is: the host, or its name."""
+        return self.host or self.name
+
+
+LOCAL = Target(name="local", transport="local", host="localhost")
+"""The machine that wtsflow runs on; every workflow has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who runs it: established from the operating system, never from the environment."""
+
+    name: str
+    uid: str = ""
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One workflow with all its questions answered.
+
+    ``inputs`` holds plain values; a secret input is there as :data:`~wtsflow.model.values.MASK`
+    and its value travels beside the plan. ``targets`` maps each name of the workflow's
+    ``targets`` (and ``local``) to its machines. ``scripts`` maps ``pin`` to the resolved script,
+    and ``pin@target`` to another one where a ``+`` pin runs a successor on that target.
+    ``parallel`` bounds the tasks that run at once; ``timeout`` bounds each task in seconds when
+    its step does not say.
+    """
+
+    workflow: Workflow
+    inputs: Mapping[str, Json]
+    targets: Mapping[str, tuple[Target, ...]]
+    scripts: Mapping[str, PinnedScript]
+    ticket: str = ""
+    parallel: int = 50
+    timeout: float = 3600.0
+    limit: str = ""
+
+    def script_for(self, pin: str, target: str) -> PinnedScript:
+        """The script that ``pin`` means on ``target``."""
+        return self.scripts.get(f"{pin}@{target}") or self.scripts[pin]
+
+    def target(self, name: str) -> Target:
+        """The machine of this name, wherever it is listed."""
+        for machines in self.targets.values():
+            for machine in machines:
+                if machine.name == name:
+                    return machine
+        raise KeyError(name)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over all that decides what runs and where."""
+        said = {
+            "manifest": self.workflow.sha256,
+            "inputs": masked(dict(self.inputs)),
+            "targets": {
+                name: [_facts(machine) for machine in machines]
+                for name, machines in self.targets.items()
+            },
+            "scripts": {pin: script.sha256 for pin, script in self.scripts.items()},
+            "ticket": self.ticket,
+            "timeout": self.timeout,
+        }
+        return hashlib.sha256(canonical(said)).hexdigest()
+
+
+def _facts(target: Target) -> dict[str, Json]:
+    return {
+        "name": target.name,
+        "transport": target.transport,
+        "host": target.address,
+        "port": target.port,
+        "user": target.user,
+        "os": target.os,
+        "run_as": target.run_as,
+        "variables": dict(target.variables),
+        "settings": dict(target.settings),
+    }
+
+
+def canonical(value: Json) -> bytes:
+    """JSON bytes that are the same for the same data (sorted keys, no spaces, UTF-8).
+
+    Within the profile of the audit log (no floats that are not whole, |int| < 2**53) this is
+    RFC 8785.
+    """
+    return json.dumps(
+        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    ).encode()
