@@ -28,7 +28,7 @@ PIP = "$(BIN)/python" -m pip --disable-pip-version-check --quiet
 .PHONY: help demo test soak lint format types contracts docs bench lock dist clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 2,7p
+	@sed -n '3,6s|^# *||p' Makefile
 
 $(VENV)/bin/python:
 	@$(FIND_PYTHON); echo "==> $(VENV): a virtual environment of $$("$$python" --version) ($$python)"; \
