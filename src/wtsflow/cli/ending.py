@@ -1,0 +1,113 @@
+"""How the command line ends: every exception becomes a message and an exit code, here only."""
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from wtsflow.cli.common import Frame, document, frame, silence, write
+from wtsflow.cli.errors import error_document, render_error
+from wtsflow.errors import Exit, UsageError, WtsflowError
+from wtsflow.model.values import MASK
+
+
+def ending(args: list[str], work: Callable[[list[str]], int]) -> int:
+    """Do the work and return the exit code; show what was raised."""
+    try:
+        return work(args)
+    except WtsflowError as error:
+        return report(error, args)
+    except KeyboardInterrupt:
+        write(frame().stderr, "stopped by Ctrl-C")
+        return Exit.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last door: nothing raw reaches the terminal
+        usage = _usage(error)
+        return report(usage, args) if usage else report(_internal(error), args)
+    finally:
+        flush()
+
+
+def report(error: WtsflowError, args: list[str]) -> int:
+    """Show an error: a document on standard output when that was asked for, else a message."""
+    here = frame()
+    asked = _format(args)
+    if asked in {"json", "jsonl"}:
+        document(error_document(error), indent=2 if asked == "json" else None)
+    else:
+        write(here.stderr, render_error(error, here.style(here.stderr), here.width))
+    return error.exit
+
+
+def _format(args: list[str]) -> str:
+    """What ``--format`` says, read without a parser: also where the rest cannot be parsed."""
+    found = ""
+    for index, word in enumerate(args):
+        if word == "--":
+            break
+        if word.startswith("--format="):
+            found = word.removeprefix("--format=")
+        elif word == "--format" and index + 1 < len(args):
+            found = args[index + 1]
+    return found
+
+
+def _usage(error: Exception) -> UsageError | None:
+    """The parser's own complaint about the command line, as ours; None for anything else."""
+    typer_exceptions = sys.modules.get("typer.exceptions")
+    if typer_exceptions is None or not isinstance(error, typer_exceptions.TyperException):
+        return None
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "wtsflow"
+    near = getattr(error, "possibilities", None)
+    message = getattr(error, "message", "") if near else error.format_message()
+    cure = f"did you mean {' or '.join(sorted(near))}?" if near else f"see {path} --help"
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return UsageError(f"{path}: which one?", cure=f"see {path} --help")
+    return UsageError(message[:1].lower() + message[1:].rstrip("."), cure=cure)
+
+
+def _internal(error: Exception) -> WtsflowError:
+    """A defect: its traceback is written down, and shown only with ``WTSFLOW_DEBUG=1``."""
+    text = concealed("".join(traceback.format_exception(error)), frame())
+    if frame().environ.get("WTSFLOW_DEBUG") == "1":
+        write(frame().stderr, text)
+    place = _kept(text)
+    said = concealed(str(error), frame())
+    return WtsflowError(
+        f"a defect in wtsflow: {type(error).__name__}: {said}",
+        cure=f"report it with the traceback in {place}" if place else "report it; WTSFLOW_DEBUG=1",
+    )
+
+
+def concealed(text: str, here: Frame) -> str:
+    """Return ``text`` without the secrets that the command read."""
+    for secret in here.secrets:
+        text = text.replace(secret.reveal(), MASK)
+    return text
+
+
+def _kept(text: str) -> Path | None:
+    with suppress(OSError):
+        folder = frame().state / "crash"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        number, name = tempfile.mkstemp(prefix="crash-", suffix=".txt", dir=folder)
+        with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+        return Path(name)
+    return None
+
+
+def flush() -> None:
+    """Write out what is buffered, so that a closed pipe is not reported after our end."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            silence(stream)
+        except (OSError, ValueError):
+            pass

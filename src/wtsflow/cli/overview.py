@@ -1,0 +1,94 @@
+"""What ``wtsflow --help`` and ``wtsflow help TOPIC`` say, drawn from the tables."""
+
+from collections.abc import Callable
+
+from wtsflow.cli.main import COMMANDS
+from wtsflow.cli.style import Style
+from wtsflow.errors import Exit
+
+PLAIN = Style()
+
+EXAMPLES = (
+    ("wtsflow new demo && cd demo", "a workspace that runs at once"),
+    ("wtsflow validate manifests/", "prove every manifest of a folder"),
+    ("wtsflow plan disk.yaml --limit web01", "what would run, and where"),
+    ("wtsflow run disk.yaml --input days=7", "run it, live"),
+    ("wtsflow runs show", "what happened in the last run"),
+)
+
+OPTIONS = (
+    ("--workspace DIR", "the folder with wtsflow.yaml (default: here or above)"),
+    ("--color auto|always|never", "colour; NO_COLOR and FORCE_COLOR are honoured"),
+    ("-q, --quiet", "no messages but errors"),
+    ("-v, --verbose", "say more; twice: still more"),
+    ("-V, --version", "print the version"),
+    ("-h, --help", "print this, or a command's help"),
+)
+
+VARIABLES = (
+    ("NO_COLOR", "not empty: no colour"),
+    ("FORCE_COLOR, CLICOLOR_FORCE", "not empty and not 0: colour also where there is no terminal"),
+    ("COLUMNS", "width of the output; default: the terminal's, or 80"),
+    ("WTSFLOW_WORKSPACE", "like --workspace"),
+    ("WTSFLOW_STATE", "folder of the journal, the audit log and kept output"),
+    ("WTSFLOW_CACHE", "folder of mirrors of script repositories"),
+    ("WTSFLOW_DEBUG", "1: show the traceback of an internal error"),
+)
+
+FORMATS = (
+    ("wtsflow.error/1", "any command with --format json that ends in an error"),
+    ("wtsflow.run/1", "run, apply --format json; runs show --format json"),
+    ("wtsflow.event/1", "run, apply --format jsonl: one object a line, as it happens"),
+)
+
+
+def overview(style: Style = PLAIN) -> str:
+    """Return the page of ``wtsflow --help``."""
+    lines = [
+        "Run pinned scripts on other people's machines: proven before, live during, audited after.",
+        "",
+        f"{style('Usage:', 'bold')} wtsflow [OPTIONS] COMMAND [ARGS]...",
+        "",
+    ]
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for command in COMMANDS.values():
+        groups.setdefault(command.group, []).append((command.name, command.help))
+    for group, rows in groups.items():
+        lines += _section(group, rows, style, 12)
+    lines += _section("Options (before or after the command)", OPTIONS, style, 27)
+    lines += _section("Examples", EXAMPLES, style, 38)
+    lines.append("Ends with a code that says how it went: wtsflow help exit-codes")
+    return "\n".join(lines)
+
+
+def exit_codes(style: Style = PLAIN) -> str:
+    """Return the page of exit codes."""
+    rows = [(f"{code.value:>3}  {code.label}", code.meaning) for code in Exit]
+    return "\n".join(_section("Exit codes", rows, style, 18)[:-1])
+
+
+def environment(style: Style = PLAIN) -> str:
+    """Return the page of environment variables."""
+    return "\n".join(_section("Environment", VARIABLES, style, 28)[:-1])
+
+
+def formats(style: Style = PLAIN) -> str:
+    """Return the page of machine-readable documents."""
+    lines = _section("Documents (key 'schema')", FORMATS, style, 17)
+    lines.append("Every document has 'schema'; messages go to standard error. Keys are added,")
+    lines.append("never changed, within a number; 'exit' holds {code, name} (help exit-codes).")
+    return "\n".join(lines)
+
+
+TOPICS: dict[str, Callable[[Style], str]] = {
+    "exit-codes": exit_codes,
+    "environment": environment,
+    "formats": formats,
+}
+
+
+def _section(
+    title: str, rows: "list[tuple[str, str]] | tuple[tuple[str, str], ...]", style: Style, wide: int
+) -> list[str]:
+    body = [f"  {style(name.ljust(wide), 'cyan')} {text}" for name, text in rows]
+    return [style(f"{title}:", "bold"), *body, ""]
