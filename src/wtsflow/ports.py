@@ -228,6 +228,7 @@ class Clock(Protocol):
 class Tools(Protocol):
     """What a verb may use while it performs a task; one is made for each task."""
 
+    run: str
     plan: Plan
     clock: Clock
 
@@ -240,7 +241,11 @@ class Tools(Protocol):
         ...
 
     def output(self, stream: str, data: bytes) -> None:
-        """Hand over output: redacted, spooled and shown live."""
+        """Hand over output: redacted, spooled and shown live. Blocks while readers are behind."""
+        ...
+
+    def conceal(self, secret: Secret) -> None:
+        """Mask this value wherever it appears from now on. Raises InvalidError if too short."""
         ...
 
     @property

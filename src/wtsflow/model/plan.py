@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from wtsflow.model.script import PinnedScript
 from wtsflow.model.values import Json, masked
@@ -45,7 +46,7 @@ class Actor:
     host: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """One workflow with all its questions answered.
 
@@ -70,15 +71,12 @@ class Plan:
         """The script that ``pin`` means on ``target``."""
         return self.scripts.get(f"{pin}@{target}") or self.scripts[pin]
 
-    def target(self, name: str) -> Target:
-        """The machine of this name, wherever it is listed."""
-        for machines in self.targets.values():
-            for machine in machines:
-                if machine.name == name:
-                    return machine
-        raise KeyError(name)
+    @cached_property
+    def machines(self) -> Mapping[str, Target]:
+        """Every machine by its name."""
+        return {machine.name: machine for machines in self.targets.values() for machine in machines}
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) over all that decides what runs and where."""
         said = {

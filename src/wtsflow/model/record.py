@@ -32,15 +32,15 @@ class Stop(StrEnum):
 class Task:
     """One planned step on one target, one attempt: what a worker performs.
 
-    ``path`` is the step's place in this run, e.g. ``patch[web01]/install``; ``scope`` the names
-    that ``$(…)`` sees there (``item``, ``failure``).
+    ``path`` is the step's place in this run, e.g. ``patch[web01]/install``; ``deadline`` is how
+    many seconds it may take.
     """
 
     path: str
     target: str
     attempt: int
     step: Step
-    scope: Mapping[str, Json] = field(default_factory=dict)
+    deadline: float = 3600.0
 
     @property
     def name(self) -> str:

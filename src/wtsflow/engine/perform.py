@@ -1,0 +1,148 @@
+"""Performing one task in a worker: everything between its ``started`` and ``finished`` records."""
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from wtsflow.engine.lines import LineSplitter
+from wtsflow.engine.redact import Redactor, StreamRedactor
+from wtsflow.engine.sessions import Sessions
+from wtsflow.engine.spool import Spool
+from wtsflow.errors import ConnectError, SessionLost, WtsflowError
+from wtsflow.model.plan import Plan, Target
+from wtsflow.model.record import Line, Outcome, Result, Task
+from wtsflow.model.script import PinnedScript
+from wtsflow.model.values import Json, Secret
+from wtsflow.ports import Clock, Credentials, ScriptSource, Session, Verb
+
+Show: TypeAlias = Callable[[list[Line]], None]
+"""Hands lines to the run's thread; blocks while it is behind."""
+
+
+@dataclass(slots=True)
+class Concealed:
+    """The secrets of a run so far, and the redactor that masks them all."""
+
+    secrets: list[Secret] = field(default_factory=list)
+    redactor: Redactor = field(default_factory=lambda: Redactor(()))
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, secret: Secret) -> None:
+        """Mask it from now on. Raises InvalidError when it is too short to be masked."""
+        with self.lock:
+            if secret not in self.secrets:
+                self.redactor = Redactor([*self.secrets, secret])
+                self.secrets.append(secret)
+
+
+@dataclass(slots=True)
+class Workshop:
+    """What all tasks of a run share."""
+
+    run: str
+    plan: Plan
+    clock: Clock
+    scripts: ScriptSource
+    verbs: Mapping[str, Verb]
+    sessions: Sessions
+    credentials: Credentials
+    spool: Path
+    show: Show
+    concealed: Concealed
+
+    def perform(
+        self, task: Task, arguments: Mapping[str, Json], cancelled: threading.Event
+    ) -> Result:
+        """Do a task and say how it ended. Never raises: what went wrong is the outcome."""
+        begun = self.clock.monotonic()
+        tools = TaskTools(self, task, cancelled)
+        try:
+            result = self.verbs[task.step.verb].perform(task, arguments, tools)
+        except ConnectError as error:
+            result = Result(Outcome.UNREACHABLE, _said(error))
+        except SessionLost as error:
+            self.sessions.drop(self.plan.machines[task.target])
+            result = Result(Outcome.UNKNOWN, _said(error))
+        except WtsflowError as error:
+            result = Result(Outcome.FAILED, _said(error))
+        except Exception as error:  # noqa: BLE001 - a defect here must not leave the run hanging
+            result = Result(Outcome.UNKNOWN, f"a defect in wtsflow: {error!r}")
+        output = tools.close()
+        return replace(result, output=output, duration=self.clock.monotonic() - begun)
+
+
+def _said(error: WtsflowError) -> str:
+    return f"{error.message}: {error.cure}" if error.cure else error.message
+
+
+class TaskTools:
+    """Fulfils :class:`wtsflow.ports.Tools` for one task."""
+
+    def __init__(self, workshop: Workshop, task: Task, cancelled: threading.Event) -> None:
+        self.run = workshop.run
+        self.plan = workshop.plan
+        self.clock = workshop.clock
+        self.credentials = workshop.credentials
+        self._workshop = workshop
+        self._task = task
+        self._cancelled = cancelled
+        self._streams: dict[str, tuple[StreamRedactor, LineSplitter]] = {}
+        self._spool: Spool | None = None
+
+    def session(self, target: Target) -> Session:
+        return self._workshop.sessions.get(target)
+
+    def read(self, script: PinnedScript) -> bytes:
+        return self._workshop.scripts.read(script)
+
+    def conceal(self, secret: Secret) -> None:
+        self._workshop.concealed.add(secret)
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    def output(self, stream: str, data: bytes) -> None:
+        redactor, lines = self._stream(stream)
+        self._keep(stream, redactor.feed(data), lines)
+
+    def _stream(self, stream: str) -> tuple[StreamRedactor, LineSplitter]:
+        if stream not in self._streams:
+            redactor = self._workshop.concealed.redactor.stream()
+            self._streams[stream] = (redactor, LineSplitter())
+        return self._streams[stream]
+
+    def _keep(self, stream: str, data: bytes, lines: LineSplitter) -> None:
+        if not data:
+            return
+        if self._spool is None:
+            self._spool = Spool(self._workshop.spool / spool_name(self._task))
+        self._spool.write(data)
+        self._show(stream, lines.feed(data))
+
+    def _show(self, stream: str, texts: list[str]) -> None:
+        if texts:
+            task = self._task
+            self._workshop.show(
+                [Line(self.run, task.path, task.target, stream, text) for text in texts]
+            )
+
+    def close(self) -> Mapping[str, Json]:
+        """Flush what is held back; return the spool's facts."""
+        count = 0
+        for stream, (redactor, lines) in self._streams.items():
+            self._keep(stream, redactor.close(), lines)
+            self._show(stream, lines.close())
+            count += redactor.count
+        return {**self._spool.close(), "redactions": count} if self._spool else {}
+
+
+def spool_name(task: Task) -> str:
+    """The file name of a task's spool, safe on every system."""
+    name = task.name.replace("/", "~")
+    if len(name) > 150:
+        name = f"{name[:100]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return f"{name}.log"

@@ -1,0 +1,169 @@
+"""The names that ``$(…)`` and conditions see at one place of a run."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from wtsflow.engine.state import BAD, Attempt, State
+from wtsflow.model.plan import LOCAL, Plan, Target
+from wtsflow.model.values import Json
+from wtsflow.model.workflow import Step, walk
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where in the run a step stands.
+
+    ``keys`` maps the static path of an enclosing ``for_each`` step or handler to the item or
+    target it is being done for; ``names`` holds ``item`` and ``failure``; ``target`` is what a
+    step without ``target:`` runs on; ``deadline`` is when the enclosing steps must have ended
+    (run clock); ``lost`` are the targets that failed earlier in this line.
+    """
+
+    keys: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, Json] = field(default_factory=dict)
+    target: str = ""
+    deadline: float = float("inf")
+    lost: frozenset[str] = frozenset()
+
+    def instance(self, path: str) -> str:
+        """A step's path in this run: its static path with the keys of what it is done for."""
+        if not self.keys:
+            return path
+        built, static = "", ""
+        for part in path.split("/"):
+            static = f"{static}/{part}" if static else part
+            built = f"{built}/{part}" if built else part
+            if static in self.keys:
+                built += f"[{self.keys[static]}]"
+        return built
+
+    def outer(self, path: str) -> str:
+        """The instance path of a ``for_each`` step as a whole: without its own item."""
+        return replace(
+            self, keys={name: key for name, key in self.keys.items() if name != path}
+        ).instance(path)
+
+    def inside(self, path: str, key: str, names: Mapping[str, Json], target: str) -> "Frame":
+        """The frame of what is done for one item or one failed target."""
+        return replace(
+            self,
+            keys={**self.keys, path: key},
+            names={**self.names, **names},
+            target=target or self.target,
+        )
+
+
+def described(target: Target) -> dict[str, Json]:
+    """A target as expressions see it (``item``, ``targets.web[0]``)."""
+    return {
+        "name": target.name,
+        "host": target.address,
+        "os": target.os,
+        "groups": list(target.groups),
+        "vars": dict(target.variables),
+    }
+
+
+@dataclass(slots=True)
+class Names:
+    """Makes the scope of any place of one run.
+
+    ``values`` are the inputs with their secrets, ``actor`` who runs it.
+    """
+
+    plan: Plan
+    state: State
+    values: Mapping[str, Json]
+    actor: Mapping[str, Json]
+    paths: dict[str, Step] = field(init=False)
+    targets: dict[str, Json] = field(init=False)
+
+    def __post_init__(self) -> None:
+        workflow = self.plan.workflow
+        self.paths = {
+            step.id: step for step in (*walk(workflow.steps), *walk(workflow.finally_)) if step.id
+        }
+        self.targets = {
+            name: [described(machine) for machine in machines]
+            for name, machines in self.plan.targets.items()
+        }
+
+    def scope(self, frame: Frame, target: str = "", **more: Json) -> dict[str, object]:
+        """All names at ``frame``, as seen from the line of ``target``."""
+        return {
+            "inputs": self.values,
+            "targets": self.targets,
+            "ticket": {"id": self.plan.ticket},
+            "actor": self.actor,
+            "run": {"id": self.state.run},
+            "steps": _Steps(self, frame, target),
+            **frame.names,
+            **more,
+        }
+
+    def members(self, step: Step, frame: Frame) -> tuple[str, ...]:
+        """The machines that a step runs on, lost ones included."""
+        name = step.target or frame.target or LOCAL.name
+        if name in self.plan.targets:
+            return tuple(machine.name for machine in self.plan.targets[name])
+        return (name,)
+
+
+class _Steps(Mapping[str, object]):
+    """``steps.<id>``: outcome, outputs and targets of the steps that have run."""
+
+    def __init__(self, names: Names, frame: Frame, target: str) -> None:
+        self._names = names
+        self._frame = frame
+        self._target = target
+
+    def __getitem__(self, name: str) -> object:
+        step = self._names.paths[name]
+        if step.for_each is not None and step.path not in self._frame.keys:
+            return self._loop(step)
+        attempts = self._names.state.attempts.get(self._frame.instance(step.path), {})
+        if not attempts:
+            raise KeyError(name)
+        return self._single(step, attempts)
+
+    def _single(self, step: Step, attempts: Mapping[str, Attempt]) -> dict[str, object]:
+        found: dict[str, object] = {
+            "targets": {
+                target: {"outcome": attempt.outcome, "outputs": attempt.outputs}
+                for target, attempt in attempts.items()
+            },
+            "outputs": _division(attempts),
+        }
+        members = self._names.members(step, self._frame)
+        mine = attempts.get(self._target)
+        if mine is None and len(members) == 1:
+            mine = next(iter(attempts.values()))
+        if mine is not None:
+            found["outcome"] = mine.outcome
+            found["outputs"] = {**_division(attempts), **mine.outputs}
+        return found
+
+    def _loop(self, step: Step) -> dict[str, object]:
+        status = self._names.state.done.get(self._frame.outer(step.path))
+        items: Mapping[str, str] = getattr(status, "items", {})
+        return {
+            "outputs": {
+                "succeeded": [key for key, outcome in items.items() if outcome not in BAD],
+                "failed": [key for key, outcome in items.items() if outcome in BAD],
+            },
+            "outcome": getattr(status, "outcome", ""),
+        }
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names.paths)
+
+    def __len__(self) -> int:
+        return len(self._names.paths)
+
+
+def _division(attempts: Mapping[str, Attempt]) -> dict[str, Json]:
+    ended = {target: a.outcome for target, a in attempts.items() if not a.running}
+    return {
+        "succeeded": [t for t, outcome in ended.items() if outcome not in BAD],
+        "failed": [t for t, outcome in ended.items() if outcome in BAD],
+    }

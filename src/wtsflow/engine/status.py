@@ -1,0 +1,64 @@
+"""How a part of a run stands, as :mod:`decide` sees it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from wtsflow.model.record import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a target left its line: at which step, with which outcome."""
+
+    outcome: str
+    path: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a step or a list of steps stands.
+
+    ``failed`` are the targets that left their line here; ``halts`` says that nothing after it may
+    begin; ``unfinished`` are targets for which something was left undone; ``items`` are a
+    ``for_each``'s items with their outcomes; ``ended`` is when its last attempt ended (run clock).
+    """
+
+    done: bool = False
+    outcome: str = Outcome.SUCCESS
+    failed: Mapping[str, Failure] = field(default_factory=dict)
+    halts: bool = False
+    unfinished: frozenset[str] = frozenset()
+    items: Mapping[str, str] = field(default_factory=dict)
+    begun: bool = True
+    ended: float = 0.0
+
+
+PENDING = Status()
+
+
+def skipped() -> Status:
+    """A step that was not to be done."""
+    return Status(done=True, outcome=Outcome.SKIPPED)
+
+
+def untouched(targets: Iterable[str] = ()) -> Status:
+    """A step that will not begin any more."""
+    return Status(done=True, outcome=Outcome.SKIPPED, unfinished=frozenset(targets), begun=False)
+
+
+def merged(statuses: Iterable[Status]) -> Status:
+    """The status of a list of steps from its steps' own."""
+    done = halts = True
+    failed: dict[str, Failure] = {}
+    unfinished: frozenset[str] = frozenset()
+    outcome, ended = str(Outcome.SUCCESS), 0.0
+    halts = False
+    for status in statuses:
+        done = done and status.done
+        failed = {**status.failed, **failed}
+        unfinished |= status.unfinished
+        ended = max(ended, status.ended)
+        if status.halts and not halts:
+            halts, outcome = True, status.outcome
+    return Status(done, outcome, failed, halts, unfinished, ended=ended)

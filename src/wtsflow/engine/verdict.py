@@ -1,0 +1,77 @@
+"""How a run ended: for each target, and as one status and exit code.
+
+The rule: a signal, cancel, denial, mismatch or lost audit log wins; else some targets complete and
+some not is ``partial`` (9); else all bad with one cause is that cause's code; mixed is 1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wtsflow.engine.scope import Names
+from wtsflow.engine.status import Failure, Status, merged
+from wtsflow.errors import Exit
+from wtsflow.model.plan import LOCAL
+from wtsflow.model.record import Outcome
+
+EXITS: Mapping[str, Exit] = {
+    Outcome.SUCCESS: Exit.SUCCESS,
+    Outcome.FAILED: Exit.FAILED,
+    Outcome.TIMEOUT: Exit.TIMEOUT,
+    Outcome.UNREACHABLE: Exit.UNREACHABLE,
+    Outcome.CANCELLED: Exit.CANCELLED,
+    Outcome.UNKNOWN: Exit.UNKNOWN,
+    Outcome.REJECTED: Exit.DENIED,
+}
+
+UNDONE = "the run stopped before its remaining steps"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``status`` is an outcome or ``partial``; ``targets`` maps a target to how it ended."""
+
+    status: str
+    exit: Exit
+    targets: Mapping[str, Failure]
+
+    @property
+    def good(self) -> bool:
+        """Whether everything asked for was done."""
+        return self.exit is Exit.SUCCESS
+
+
+def verdict(names: Names, *parts: Status) -> Verdict:
+    """Judge a run by the status of its steps (and of its ``finally``)."""
+    whole = merged(parts)
+    state = names.state
+    targets: dict[str, Failure] = {}
+    for path, attempts in state.attempts.items():
+        for target in attempts:
+            targets.setdefault(target, Failure(Outcome.SUCCESS, path))
+    for target in whole.unfinished:
+        targets[target] = Failure(Outcome.SKIPPED, "", UNDONE)
+    targets.update(whole.failed)
+    status, code = _judge(targets, whole)
+    if state.stopping is not None:
+        code = Exit[str(state.stopping["exit"]).upper()]
+        status = Outcome.TIMEOUT if code is Exit.TIMEOUT else Outcome.CANCELLED
+    return Verdict(str(status), code, dict(sorted(targets.items())))
+
+
+def _judge(targets: Mapping[str, Failure], whole: Status) -> tuple[str, Exit]:
+    causes = {failure.outcome for failure in whole.failed.values()}
+    if whole.halts and not causes:
+        causes = {whole.outcome}
+    if not causes and not whole.unfinished:
+        return Outcome.SUCCESS, Exit.SUCCESS
+    complete = any(
+        failure.outcome == Outcome.SUCCESS
+        for target, failure in targets.items()
+        if target != LOCAL.name
+    )
+    if complete:
+        return "partial", Exit.PARTIAL
+    if len(causes) == 1:
+        (cause,) = causes
+        return cause, EXITS.get(cause, Exit.FAILED)
+    return Outcome.FAILED, Exit.FAILED
