@@ -3,11 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 
 from wtsflow.model.script import PinnedScript
-from wtsflow.model.values import Json, masked
+from wtsflow.model.values import MASK, Json, Secret
 from wtsflow.model.workflow import Workflow
 
 
@@ -31,6 +31,17 @@ class Target:
     def address(self) -> str:
         """Where it is: the host, or its name."""
         return self.host or self.name
+
+    @property
+    def described(self) -> dict[str, Json]:
+        """What expressions see of it (``item``, ``targets.web[0]``)."""
+        return {
+            "name": self.name,
+            "host": self.address,
+            "os": self.os,
+            "groups": list(self.groups),
+            "vars": dict(self.variables),
+        }
 
 
 LOCAL = Target(name="local", transport="local", host="localhost")
@@ -76,35 +87,49 @@ class Plan:
         """Every machine by its name."""
         return {machine.name: machine for machines in self.targets.values() for machine in machines}
 
+    @property
+    def facts(self) -> dict[str, Json]:
+        """All that decides what runs, where and how, as plain data: what the digest is over.
+
+        The manifest is there by its sha256, a secret input as its mask.
+        """
+        return {
+            "manifest": self.workflow.sha256,
+            **{
+                item.name: plain(getattr(self, item.name))
+                for item in fields(self)
+                if item.name != "workflow"
+            },
+        }
+
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) over all that decides what runs and where."""
-        said = {
-            "manifest": self.workflow.sha256,
-            "inputs": masked(dict(self.inputs)),
-            "targets": {
-                name: [_facts(machine) for machine in machines]
-                for name, machines in self.targets.items()
-            },
-            "scripts": {pin: script.sha256 for pin, script in self.scripts.items()},
-            "ticket": self.ticket,
-            "timeout": self.timeout,
-        }
-        return hashlib.sha256(canonical(said)).hexdigest()
+        """SHA-256 (hex) over :attr:`facts`."""
+        return hashlib.sha256(canonical(self.facts)).hexdigest()
 
 
-def _facts(target: Target) -> dict[str, Json]:
-    return {
-        "name": target.name,
-        "transport": target.transport,
-        "host": target.address,
-        "port": target.port,
-        "user": target.user,
-        "os": target.os,
-        "run_as": target.run_as,
-        "variables": dict(target.variables),
-        "settings": dict(target.settings),
-    }
+def plain(value: object) -> Json:
+    """Nested dataclasses as JSON data that every reader writes alike.
+
+    A secret is its mask. Whole numbers lose their point; another float is ``{"$float": "0.5"}``,
+    because records and digests hold no floats.
+    """
+    match value:
+        case Secret():
+            return MASK
+        case bool() | int() | None:
+            return value
+        case str():
+            return str(value)
+        case float():
+            return int(value) if value.is_integer() else {"$float": repr(value)}
+        case Mapping():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case _ if is_dataclass(value):
+            return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
+    raise TypeError(f"{type(value).__name__} is not data")
 
 
 def canonical(value: Json) -> bytes:

@@ -1,0 +1,83 @@
+"""Whether a value fits what was declared for it: an input, or a script's parameter."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from wtsflow.model.text import did_you_mean, listed, shown
+from wtsflow.model.values import Json, Secret
+from wtsflow.model.workflow import Type
+
+
+class Misfit(Exception):
+    """A value does not fit. ``cure`` may be empty."""
+
+    def __init__(self, message: str, cure: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.cure = cure
+
+
+class Declared(Protocol):
+    """What inputs and parameters have in common."""
+
+    @property
+    def type(self) -> Type: ...
+    @property
+    def choices(self) -> tuple[Json, ...]: ...
+    @property
+    def pattern(self) -> str: ...
+    @property
+    def min(self) -> float | None: ...
+    @property
+    def max(self) -> float | None: ...
+
+
+def fits(what: str, value: Json, declared: Declared) -> None:
+    """Raise Misfit unless a value of the right type keeps to choices, pattern and limits.
+
+    A list does when each of its items does. What a secret holds is never in the message.
+    """
+    items = value if isinstance(value, list | tuple) else [value]
+    for item in items:
+        hidden = declared.type is Type.SECRET or isinstance(item, Secret)
+        clear = item.reveal() if isinstance(item, Secret) else item
+        name = what if hidden else f"{what} is '{shown(_written(clear))}'"
+        _one(name, clear, declared)
+
+
+def _one(what: str, value: Json, declared: Declared) -> None:
+    if declared.choices and not _among(value, declared.choices):
+        words = [_written(choice) for choice in declared.choices]
+        raise Misfit(
+            f"{what}, which is not one of its choices",
+            did_you_mean(_written(value), words) or f"choose one of {listed(words)}",
+        )
+    if declared.pattern and isinstance(value, str) and not matches(declared.pattern, value):
+        raise Misfit(f"{what}, which does not match {shown(declared.pattern, 120)}")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if declared.min is not None and value < declared.min:
+            raise Misfit(f"{what}, which is less than {declared.min:g}")
+        if declared.max is not None and value > declared.max:
+            raise Misfit(f"{what}, which is more than {declared.max:g}")
+
+
+def _among(value: Json, choices: Iterable[Json]) -> bool:
+    return any(isinstance(value, bool) == isinstance(c, bool) and value == c for c in choices)
+
+
+def _written(value: Json) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether the whole text matches. RE2: linear in the text's length, whatever the pattern."""
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options).fullmatch(text) is not None
+    except re2.error:
+        raise Misfit(f"the pattern {shown(pattern, 120)} cannot be read") from None

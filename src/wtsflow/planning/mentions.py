@@ -1,0 +1,52 @@
+"""Which names the expressions of a workflow mention."""
+
+import ast
+from collections.abc import Iterator
+
+from wtsflow.model.expression import Expression, Template
+from wtsflow.model.workflow import Step, Workflow
+
+
+def used_targets(workflow: Workflow) -> frozenset[str]:
+    """The names of ``targets`` that some step or expression uses."""
+    used = {step.target for step in workflow.walk() if step.target}
+    for expression in _of_workflow(workflow):
+        for node in ast.walk(expression.tree):
+            match node:
+                case ast.Attribute(value=ast.Name(id="targets"), attr=name):
+                    used.add(name)
+                case ast.Subscript(value=ast.Name(id="targets"), slice=ast.Constant(value=name)):
+                    used.add(str(name))
+                case ast.Subscript(value=ast.Name(id="targets")):
+                    used.update(workflow.targets)
+    return frozenset(used)
+
+
+def _of_workflow(workflow: Workflow) -> Iterator[Expression]:
+    for requirement in workflow.require:
+        yield requirement.that
+    yield from _inside(workflow.outputs)
+    for step in workflow.walk():
+        yield from _of_step(step)
+
+
+def _of_step(step: Step) -> Iterator[Expression]:
+    for expression in (step.when, step.for_each, step.retry.until if step.retry else None):
+        if expression is not None:
+            yield expression
+    yield from _inside(step.arguments)
+
+
+def _inside(value: object) -> Iterator[Expression]:
+    match value:
+        case Expression():
+            yield value
+        case Template():
+            for expression, _offset in value.expressions:
+                yield expression
+        case dict():
+            for item in value.values():
+                yield from _inside(item)
+        case tuple() | list():
+            for item in value:
+                yield from _inside(item)

@@ -1,0 +1,92 @@
+"""From a workflow and its answers to a plan: targets found, scripts pinned, requirements held."""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from wtsflow.errors import DeniedError, PlanError
+from wtsflow.model.expression import AbsentError, ExpressionError, condition
+from wtsflow.model.plan import Actor, Plan, Target
+from wtsflow.model.values import Json, masked
+from wtsflow.model.workflow import Workflow
+from wtsflow.planning.arguments import misfits
+from wtsflow.planning.pick import pick
+from wtsflow.planning.place import placed
+from wtsflow.planning.targets import machines
+from wtsflow.ports import Inventory, ScriptSource
+
+
+def resolve(
+    workflow: Workflow,
+    *,
+    inputs: Mapping[str, Json],
+    scripts: ScriptSource,
+    inventory: Inventory,
+    actor: Actor,
+    ticket: str = "",
+    groups: Sequence[str] = (),
+    parallel: int = 50,
+    timeout: float = 3600.0,
+    limit: str = "",
+) -> Plan:
+    """Answer everything that can be answered before the first connection.
+
+    ``inputs`` come from :func:`bind`; ``groups`` are the actor's; ``timeout`` (seconds) bounds a
+    task whose step does not say; ``limit`` is a host pattern. Raises PlanError when the answers do
+    not fit, DeniedError with the author's own sentence when a requirement does not hold, and
+    whatever ``scripts`` and ``inventory`` raise.
+    """
+    if workflow.needs_ticket and not ticket:
+        raise PlanError(
+            f"{workflow.name} works on a ticket, and none was given", cure="--ticket INC0012345"
+        )
+    targets = machines(workflow, inputs, inventory, limit)
+    scope = known_names(inputs, targets, ticket, actor)
+    _require(workflow, scope)
+    places = tuple(placed(workflow, targets, scope))
+    chosen = pick(places, scripts, subject=ticket or actor.name, groups=groups)
+    plan = Plan(
+        workflow=workflow,
+        inputs=cast("dict[str, Json]", masked(dict(inputs))),
+        targets=targets,
+        scripts=chosen,
+        ticket=ticket,
+        parallel=parallel,
+        timeout=timeout,
+        limit=limit,
+    )
+    if wrong := tuple(misfits(places, plan, scope)):
+        raise PlanError(
+            "; ".join(misfit.message for _step, misfit in wrong),
+            cure="; ".join(dict.fromkeys(misfit.cure for _step, misfit in wrong if misfit.cure)),
+            location=wrong[0][0].location,
+        )
+    return plan
+
+
+def known_names(
+    inputs: Mapping[str, Json],
+    targets: Mapping[str, tuple[Target, ...]],
+    ticket: str,
+    actor: Actor,
+) -> dict[str, object]:
+    """The names that have a value before the first step."""
+    return {
+        "inputs": inputs,
+        "targets": {name: [m.described for m in members] for name, members in targets.items()},
+        "ticket": {"id": ticket} if ticket else {},
+        "actor": {"name": actor.name, "uid": actor.uid, "host": actor.host},
+    }
+
+
+def _require(workflow: Workflow, scope: Mapping[str, object]) -> None:
+    """What has no value does not hold: nobody is let through by a gap."""
+    for requirement in workflow.require:
+        cure = ""
+        try:
+            if condition(requirement.that, scope):
+                continue
+        except AbsentError as error:
+            cure = f"{error.message}: {requirement.that}"
+        except ExpressionError as error:
+            raise PlanError(f"require: {error.message}", location=requirement.location) from None
+        raise DeniedError(requirement.otherwise, cure=cure, location=requirement.location)
