@@ -10,9 +10,7 @@ from benchmarks.hosts import Fleet, fleet
 from benchmarks.measure import (
     BenchmarkError,
     Contestant,
-    Goal,
     Timing,
-    goals,
     interleave,
     note,
     table,
