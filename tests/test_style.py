@@ -106,7 +106,7 @@ def test_a_test_that_asserts_nothing_would_be_found() -> None:
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
-def test_a_lock_pins_by_hash_and_names_no_address(lock: Path):
+def test_a_lock_pins_by_hash_and_names_no_address(lock: Path) -> None:
     text = lock.read_text(encoding="utf-8")
     assert re.findall(r"\w+://\S+|git\+|^-.*|@ file", text, re.MULTILINE) == []
     requirements = re.split(r"(?m)^(?=\S)", text)[1:]

@@ -47,7 +47,7 @@ def numbers() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("threat", THREATS, ids=lambda number: f"{number}-{THREATS[number]}")
-def test_the_threat_has_a_test_with_its_number(threat: str):
+def test_the_threat_has_a_test_with_its_number(threat: str) -> None:
     assert numbers().get(threat)
 
 
