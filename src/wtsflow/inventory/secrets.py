@@ -1,0 +1,12 @@
+"""Which keys of an inventory hold a secret: their values are never kept, planned or recorded."""
+
+import re
+
+_SECRET = re.compile(
+    r"(?:^|_)(?:pass|passwd|password|passphrase|secret|token|api_?key|private_key)$", re.IGNORECASE
+)
+
+
+def is_secret_key(name: str) -> bool:
+    """Whether a variable of this name holds a secret: ``ansible_password``, ``api_key``."""
+    return _SECRET.search(name.replace("-", "_")) is not None

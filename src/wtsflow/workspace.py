@@ -1,0 +1,154 @@
+"""A folder with ``wtsflow.yaml``: where the scripts, targets, lock and manifests are."""
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from wtsflow import inventory, source
+from wtsflow.errors import ConfigError, ManifestError
+from wtsflow.model.text import shown
+from wtsflow.model.values import Json
+
+if TYPE_CHECKING:
+    from wtsflow.scripts import Repository
+
+NAME = "wtsflow.yaml"
+LOCK = "wtsflow.lock"
+DEFAULT = "default"
+"""The alias of the repository whose pins have no prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """What ``wtsflow.yaml`` says. Paths are absolute.
+
+    ``scripts`` maps an alias to an absolute path or a URL; ``settings`` and ``ssh`` hold only what
+    the file says (durations as written); ``inventories`` is empty where none is named and there
+    is no ``inventory.yaml``.
+    """
+
+    root: Path
+    scripts: Mapping[str, str] = field(default_factory=dict)
+    inventories: tuple[Path, ...] = ()
+    manifests: Path = Path("manifests")
+    settings: Mapping[str, Json] = field(default_factory=dict)
+    signatures: bool = False
+    allowed_signers: Path | None = None
+    ssh: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def file(self) -> Path:
+        """``wtsflow.yaml`` itself."""
+        return self.root / NAME
+
+    @property
+    def lock(self) -> Path:
+        """The file that ties each pin to its bytes."""
+        return self.root / LOCK
+
+    @classmethod
+    def find(cls, start: Path) -> Self:
+        """The workspace that ``start`` (a folder, or a ``wtsflow.yaml``) is in.
+
+        The file is looked for in ``start`` and the folders above it. Raises ConfigError where
+        there is none or where somebody else could have written it, ManifestError with every
+        finding where it is wrong.
+        """
+        file = start if start.is_file() else locate(start)
+        if file is None:
+            raise ConfigError(
+                f"there is no {NAME} in {shown(start, 200)} or above it",
+                cure="`wtsflow new FOLDER` makes a workspace; --workspace names another one",
+            )
+        return cls.read(file)
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """The workspace of this file. Raises ConfigError and ManifestError like :meth:`find`."""
+        refuse_foreign(file)
+        try:
+            document = source.load(file.read_bytes(), str(file))
+        except OSError as error:
+            raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
+        if findings := source.check(document, "workspace-1"):
+            raise ManifestError(findings)
+        return cls._made(file.absolute().parent, document.data)
+
+    @classmethod
+    def _made(cls, root: Path, data: Mapping[str, Any]) -> Self:
+        trust: Mapping[str, Any] = data.get("trust", {})
+        signers = trust.get("allowed_signers")
+        return cls(
+            root=root,
+            scripts=_repositories(root, data.get("scripts", ".")),
+            inventories=_inventories(root, data.get("inventory")),
+            manifests=root / data.get("manifests", "manifests"),
+            settings=data.get("settings", {}),
+            signatures=trust.get("signatures") == "required",
+            allowed_signers=root / signers if signers else None,
+            ssh=data.get("ssh", {}),
+        )
+
+    def inventory(self, more: Sequence[Path] = ()) -> inventory.Listing:
+        """The targets: of ``more`` when given (``--inventory``), else of the workspace."""
+        return inventory.load(tuple(more) or self.inventories)
+
+    def repository(self, cache: Path) -> "Repository":
+        """The pinned scripts, with mirrors in ``cache``."""
+        from wtsflow.scripts import Repository
+
+        return Repository(self.scripts, lock=self.lock, cache=cache)
+
+
+def locate(start: Path) -> Path | None:
+    """The nearest ``wtsflow.yaml`` in a folder or above it."""
+    folder = start.absolute()
+    for candidate in (folder, *folder.parents):
+        if (candidate / NAME).is_file():
+            return candidate / NAME
+    return None
+
+
+def refuse_foreign(file: Path) -> None:
+    """Refuse settings that any user of this machine could have written.
+
+    Rule: neither the file nor its folder is writable for everybody; in a folder like ``/tmp``
+    (sticky) the file must be ours or root's. Where there are no POSIX modes, nothing is refused.
+    """
+    if os.name != "posix":
+        return
+    try:
+        said, folder = file.stat(), file.absolute().parent.stat()
+    except OSError:
+        return
+    if said.st_mode & stat.S_IWOTH:
+        raise ConfigError(f"everybody can write {file}: it is not read", cure=f"chmod o-w {file}")
+    if not folder.st_mode & stat.S_IWOTH:
+        return
+    if not folder.st_mode & stat.S_ISVTX or said.st_uid not in (0, os.getuid()):
+        raise ConfigError(
+            f"everybody can write the folder of {file}: it is not read",
+            cure="keep the workspace in a folder of your own",
+        )
+
+
+def _repositories(root: Path, said: str | Mapping[str, str]) -> dict[str, str]:
+    named = {DEFAULT: said} if isinstance(said, str) else said
+    return {alias: _place(root, place) for alias, place in named.items()}
+
+
+def _place(root: Path, place: str) -> str:
+    """A URL stays one, and so does ``user@host:path``; anything else is a path."""
+    if "://" in place or ("@" in place.partition(":")[0] and ":" in place):
+        return place
+    return str((root / place).resolve())
+
+
+def _inventories(root: Path, said: str | Sequence[str] | None) -> tuple[Path, ...]:
+    if said is None:
+        usual = root / "inventory.yaml"
+        return (usual,) if usual.exists() else ()
+    return tuple(root / name for name in ([said] if isinstance(said, str) else said))
