@@ -1,0 +1,269 @@
+"""Data to :class:`~wtsflow.model.workflow.Workflow`, by plain code.
+
+It builds what can be built from data that may be wrong, so that everything else can still be
+checked; whoever calls it must not use the result when there were errors.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from wtsflow.errors import Diagnostic
+from wtsflow.manifest.part import Part, seconds, share
+from wtsflow.model.expression import (
+    Expression,
+    ExpressionError,
+    Template,
+    parse,
+    parse_template,
+)
+from wtsflow.model.workflow import (
+    Action,
+    Group,
+    Handler,
+    Input,
+    Report,
+    Requirement,
+    Retry,
+    Rolling,
+    Script,
+    Share,
+    Step,
+    TargetSpec,
+    Then,
+    Type,
+    Value,
+    Wait,
+    Workflow,
+)
+from wtsflow.source import Document, Path
+
+_TYPES = {type_.value: type_ for type_ in Type}
+
+
+@dataclass(slots=True)
+class Builder:
+    """One manifest on its way. ``places`` maps each step's path to where it is in the data."""
+
+    document: Document
+    findings: list[Diagnostic] = field(default_factory=list)
+    places: dict[str, Path] = field(default_factory=dict)
+    unsure: set[Path] = field(default_factory=set)
+    """Where something could not be built: nothing is concluded from its absence."""
+
+    def workflow(self) -> Workflow:
+        """The whole of it."""
+        top = Part(self.document.data, ())
+        text = self.document.text
+        return Workflow(
+            name=top.text("name"),
+            version=top.text("version"),
+            title=top.text("title"),
+            owner=top.text("owner"),
+            source=self.document.name,
+            text=text,
+            sha256=hashlib.sha256(text.encode()).hexdigest(),
+            description=top.text("description"),
+            access={key: top.at("access").texts(key) for key, _ in top.at("access").entries()},
+            inputs={name: self.input(name, part) for name, part in top.at("inputs").entries()},
+            targets={name: self.target(name, part) for name, part in top.at("targets").entries()},
+            require=tuple(self.requirements(top.at("require"))),
+            timeout=seconds(top.raw("timeout")),
+            steps=self.steps(top.at("steps"), ""),
+            finally_=self.steps(top.at("finally"), "finally/"),
+            outputs={name: self.value(part) for name, part in top.at("outputs").entries()},
+            report=self.report(top.at("report")) if "report" in top else None,
+            needs_ticket=False,
+        )
+
+    # --- what is declared -------------------------------------------------------------------
+
+    def input(self, name: str, part: Part) -> Input:
+        place = self.document.location(part.path, key=True)
+        if isinstance(part.data, str):
+            return Input(name, _TYPES.get(part.data, Type.ANY), place)
+        known = isinstance(part.data, dict)
+        type_ = _TYPES.get(part.text("type"), Type.ANY) if "type" in part else Type.STRING
+        choices = part.raw("choices")
+        return Input(
+            name=name,
+            type=type_ if known else Type.ANY,
+            location=place,
+            title=part.text("title"),
+            help=part.text("help"),
+            default=part.raw("default"),
+            has_default="default" in part,
+            choices=tuple(choices) if isinstance(choices, list) else (),
+            pattern=part.text("pattern"),
+            min=part.number("min"),
+            max=part.number("max"),
+            optional=part.raw("optional") is True,
+        )
+
+    def target(self, name: str, part: Part) -> TargetSpec:
+        hosts = (self.template(host) for host in part.at("hosts").items())
+        group = self.template(part.at("group")) if "group" in part else None
+        return TargetSpec(
+            name=name,
+            location=self.document.location(part.path, key=True),
+            hosts=tuple(host for host in hosts if isinstance(host, str | Template)),
+            group=group if isinstance(group, str | Template) else None,
+            os=part.text("os"),
+            run_as=part.text("run_as"),
+            via=part.text("via"),
+        )
+
+    def requirements(self, part: Part) -> Iterable[Requirement]:
+        for item in part.items():
+            if that := self.expression(item.at("that")):
+                yield Requirement(
+                    that, item.text("else"), self.document.location((*item.path, "that"))
+                )
+
+    def report(self, part: Part) -> Report:
+        required = (self.expression(item) for item in part.at("require").items())
+        return Report(
+            template=part.text("template"),
+            require=tuple(each for each in required if each),
+            to=part.texts("to"),
+        )
+
+    # --- steps ------------------------------------------------------------------------------
+
+    def steps(self, part: Part, prefix: str) -> tuple[Step, ...]:
+        return tuple(
+            self.step(item, f"{prefix}{_name(item, index)}")
+            for index, item in enumerate(part.items(), start=1)
+        )
+
+    def step(self, part: Part, path: str) -> Step:
+        while path in self.places:
+            path += "'"  # a second step of one id: reported by the check, never run
+        self.places[path] = part.path
+        return Step(
+            path=path,
+            action=self.action(part, path),
+            location=self.document.location(part.path),
+            id=part.text("id"),
+            title=part.text("title"),
+            when=self.expression(part.at("when")),
+            needs=part.texts("needs") if isinstance(part.raw("needs"), list) else None,
+            arguments={name: self.value(item) for name, item in part.at("with").entries()},
+            target=part.text("target"),
+            run_as=part.text("run_as"),
+            timeout=seconds(part.raw("timeout")),
+            retry=self.retry(part.at("retry")),
+            on_failure=self.handler(part.at("on_failure"), f"{path}/on_failure/"),
+            on_timeout=self.handler(part.at("on_timeout"), f"{path}/on_timeout/"),
+            for_each=self.expression(part.at("for_each")),
+            rolling=self.rolling(part.at("rolling")),
+            max_failed=share(part.raw("max_failed")),
+            outputs=self.outputs(part.at("outputs")),
+            tags=part.texts("tags"),
+        )
+
+    def action(self, part: Part, path: str) -> Action:
+        if "steps" in part and "script" not in part:
+            return Group(self.steps(part.at("steps"), f"{path}/"))
+        if "wait" in part and "script" not in part:
+            wait = part.at("wait")
+            return Wait(seconds(wait.data), wait.text("until"), wait.text("zone"))
+        return self.script(part.at("script"))
+
+    def script(self, part: Part) -> Script:
+        if isinstance(part.data, str):
+            return Script({"": part.data}, {"": self.document.location(part.path)})
+        pins = {os: item for os, item in part.entries() if isinstance(item.data, str)}
+        return Script(
+            {os: item.data for os, item in pins.items()},
+            {os: self.document.location(item.path) for os, item in pins.items()},
+        )
+
+    def retry(self, part: Part) -> Retry | None:
+        if isinstance(part.data, int) and not isinstance(part.data, bool):
+            return Retry(part.data)
+        if not isinstance(part.data, dict):
+            return None
+        return Retry(
+            times=part.whole("times", 1),
+            wait=seconds(part.raw("wait")) or 0.0,
+            backoff=float(part.number("backoff") or 1.0),
+            until=self.expression(part.at("until")),
+        )
+
+    def handler(self, part: Part, prefix: str) -> Handler | None:
+        if isinstance(part.data, str):
+            return Handler(then=Then.CONTINUE if part.data == "continue" else Then.STOP)
+        if isinstance(part.data, list):
+            return Handler(self.steps(part, prefix))
+        if isinstance(part.data, dict):
+            then = Then.CONTINUE if part.raw("then") == "continue" else Then.STOP
+            return Handler(self.steps(part.at("steps"), prefix), then)
+        return None
+
+    def rolling(self, part: Part) -> Rolling | None:
+        if not isinstance(part.data, dict):
+            return None
+        return Rolling(
+            batch=share(part.raw("batch")) or Share(1),
+            canary=part.whole("canary", 0),
+            pause=seconds(part.raw("pause")) or 0.0,
+            max_failed=share(part.raw("max_failed")) or Share(0),
+        )
+
+    def outputs(self, part: Part) -> dict[str, Type] | None:
+        if not isinstance(part.data, dict):
+            return None
+        return {
+            name: _TYPES.get(item.data, Type.ANY) if isinstance(item.data, str) else Type.ANY
+            for name, item in part.entries()
+        }
+
+    # --- values and expressions -------------------------------------------------------------
+
+    def value(self, part: Part) -> Value:
+        match part.data:
+            case str():
+                return self.template(part)
+            case dict():
+                return {key: self.value(item) for key, item in part.entries()}
+            case list():
+                return tuple(self.value(item) for item in part.items())
+            case bool() | int() | float():
+                return part.data
+            case _:
+                return None
+
+    def template(self, part: Part) -> str | Template | None:
+        if not isinstance(part.data, str):
+            return None
+        if "$" not in part.data:
+            return part.data
+        try:
+            return parse_template(part.data)
+        except ExpressionError as error:
+            self.refuse(part, error)
+            return None
+
+    def expression(self, part: Part) -> Expression | None:
+        if not isinstance(part.data, str) or not part.data:
+            return None
+        try:
+            return parse(part.data)
+        except ExpressionError as error:
+            self.refuse(part, error)
+            return None
+
+    def refuse(self, part: Part, error: ExpressionError) -> None:
+        """Report an expression that cannot be read."""
+        self.unsure.add(part.path)
+        self.findings.append(
+            self.document.diagnostic(
+                "wts301", error.message, part.path, offset=error.offset, length=error.length
+            )
+        )
+
+
+def _name(part: Part, index: int) -> Any:
+    return part.text("id") or f"step{index}"
