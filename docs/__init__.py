@@ -1,0 +1,1 @@
+"""The documentation; its reference pages are written by ``python -m docs.generate``."""
