@@ -136,9 +136,15 @@ def test_what_is_unknown_is_never_tried_again_silently():
 
 
 def test_retry_until_polls_until_it_holds():
-    text = WEB + "steps:\n" + step(
-        "one", "retry: { times: 5, wait: 2s, until: outputs.ready }", "outputs: { ready: boolean }",
-        target="db",
+    text = (
+        WEB
+        + "steps:\n"
+        + step(
+            "one",
+            "retry: { times: 5, wait: 2s, until: outputs.ready }",
+            "outputs: { ready: boolean }",
+            target="db",
+        )
     )
     done = run(text, lambda task: ("success", {"ready": task.attempt == 3}))
     assert len(done.log) == 3
@@ -149,8 +155,9 @@ def test_retry_until_polls_until_it_holds():
 
 
 def test_on_failure_continue_keeps_the_target_in_its_line():
-    done = run(WEB + "steps:\n" + step("one", "on_failure: continue") + step("two"),
-               fails("one@web2"))
+    done = run(
+        WEB + "steps:\n" + step("one", "on_failure: continue") + step("two"), fails("one@web2")
+    )
     assert "two@web2" in done.order()
     assert done.verdict.exit is Exit.SUCCESS
 
@@ -175,7 +182,9 @@ def test_a_handler_runs_for_each_failed_target_and_then_it_leaves_the_line():
 
 
 def test_a_handler_with_then_continue_keeps_the_target_in_its_line():
-    text = WEB + """steps:
+    text = (
+        WEB
+        + """steps:
   - id: one
     script: a/one.sh@1.0.0
     target: web
@@ -183,20 +192,25 @@ def test_a_handler_with_then_continue_keeps_the_target_in_its_line():
       then: continue
       steps:
         - { script: a/undo.sh@1.0.0 }
-""" + step("two")
+"""
+        + step("two")
+    )
     done = run(text, fails("one@web2"))
     assert "two@web2" in done.order()
     assert done.verdict.exit is Exit.SUCCESS
 
 
 def test_on_timeout_is_for_timeouts_and_on_failure_for_the_rest():
-    text = WEB + """steps:
+    text = (
+        WEB
+        + """steps:
   - id: one
     script: a/one.sh@1.0.0
     target: web
     on_timeout: [ { id: late, script: a/late.sh@1.0.0 } ]
     on_failure: [ { id: bad, script: a/bad.sh@1.0.0 } ]
 """
+    )
     says = {"one@web1": "timeout", "one@web2": "failed"}
     done = run(text, lambda task: says.get(f"{task.path}@{task.target}", "success"))
     assert "one/on_timeout[web1]/late@web1" in done.order()
@@ -205,12 +219,20 @@ def test_on_timeout_is_for_timeouts_and_on_failure_for_the_rest():
 
 def test_finally_runs_once_on_all_targets_whatever_happened():
     text = WEB + "steps:\n" + step("one") + "finally:\n" + step("last")
-    for says in (lambda task: "success", fails("one@web1"), fails("one@web1", "one@web2", "one@web3")):
+    for says in (
+        lambda task: "success",
+        fails("one@web1"),
+        fails("one@web1", "one@web2", "one@web3"),
+    ):
         done = run(text, says)
-        assert [n for n in done.order() if "last" in n] == [f"finally/last@web{i}" for i in (1, 2, 3)]
+        assert [n for n in done.order() if "last" in n] == [
+            f"finally/last@web{i}" for i in (1, 2, 3)
+        ]
 
 
-LOOP = WEB + """steps:
+LOOP = (
+    WEB
+    + """steps:
   - id: patch
     for_each: targets.web
     rolling: { %s }
@@ -222,6 +244,7 @@ LOOP = WEB + """steps:
       - id: install
         script: a/install.sh@1.0.0
 """
+)
 
 
 def test_rolling_does_the_canary_first_then_batches():
@@ -230,7 +253,9 @@ def test_rolling_does_the_canary_first_then_batches():
     assert installs == [f"patch[web{i}]/install@web{i}" for i in (1, 2, 3, 4, 5)]
     at = {name: done.order().index(name) for name in done.order()}
     assert at["patch[web2]/drain@db1"] > at["patch[web1]/install@web1"]
-    assert at["patch[web4]/drain@db1"] > max(at["patch[web2]/install@web2"], at["patch[web3]/install@web3"])
+    assert at["patch[web4]/drain@db1"] > max(
+        at["patch[web2]/install@web2"], at["patch[web3]/install@web3"]
+    )
 
 
 def test_rolling_pauses_between_waves_without_a_thread():
@@ -262,10 +287,13 @@ def test_without_rolling_a_loop_goes_one_at_a_time_and_stops_at_the_first_failur
 
 
 def test_the_handler_of_a_loop_runs_for_each_failed_item():
-    text = LOOP % "batch: 100%, max_failed: 100%" + """    on_failure:
+    text = (
+        LOOP % "batch: 100%, max_failed: 100%"
+        + """    on_failure:
       - id: back
         script: a/back.sh@1.0.0
 """
+    )
     done = run(text, fails("patch[web2]/install@web2"))
     assert [n for n in done.order() if "back" in n] == ["patch[web2]/on_failure/back@web2"]
 
@@ -278,7 +306,9 @@ def test_outputs_of_a_loop_tell_who_succeeded():
     done = run(text, fails("patch[web2]/install@web2"))
     status = done.state.done["patch"]
     assert {k: v for k, v in status.items.items()} == {
-        "web1": "success", "web2": "failed", "web3": "success"
+        "web1": "success",
+        "web2": "failed",
+        "web3": "success",
     }
     assert not seen
 
@@ -291,13 +321,16 @@ def test_a_wait_is_a_record_and_not_a_thread():
 
 
 def test_a_groups_timeout_bounds_all_its_steps():
-    text = WEB + """steps:
+    text = (
+        WEB
+        + """steps:
   - id: g
     timeout: 10s
     steps:
       - { id: one, script: a/a.sh@1.0.0, target: web, timeout: 1m }
       - { id: two, script: a/a.sh@1.0.0, target: web }
 """
+    )
     limits: dict[str, float] = {}
 
     def says(task):
@@ -310,7 +343,9 @@ def test_a_groups_timeout_bounds_all_its_steps():
 
 
 def test_an_interrupt_lets_nothing_more_begin_and_still_does_finally():
-    text = WEB + "steps:\n" + step("one") + step("two") + "finally:\n" + step("last", target="local")
+    text = (
+        WEB + "steps:\n" + step("one") + step("two") + "finally:\n" + step("last", target="local")
+    )
     done = run(text, stop_at=1000.5)
     assert done.order() == ["one@web1", "one@web2", "one@web3", "finally/last@local"]
     assert done.verdict.exit is Exit.INTERRUPTED
@@ -335,11 +370,17 @@ def test_any_run_ends_and_starts_nothing_twice(data):
     text = WEB + "steps:\n"
     for index in range(count):
         needs = data.draw(st.none() | st.sets(st.integers(0, max(0, index - 1)), max_size=2))
-        more = [] if needs is None or not index else [f"needs: [{', '.join(f's{n}' for n in needs)}]"]
-        more += data.draw(st.sampled_from([[], ["retry: 1"], ["on_failure: continue"], ["max_failed: 1"]]))
+        more = (
+            [] if needs is None or not index else [f"needs: [{', '.join(f's{n}' for n in needs)}]"]
+        )
+        more += data.draw(
+            st.sampled_from([[], ["retry: 1"], ["on_failure: continue"], ["max_failed: 1"]])
+        )
         text += step(f"s{index}", *more, target=data.draw(st.sampled_from(["web", "db", "local"])))
-    text += LOOP[LOOP.index("  - id: patch"):] % data.draw(
-        st.sampled_from(["batch: 1", "canary: 1, batch: 2", "batch: 2, max_failed: 100%, pause: 1s"])
+    text += LOOP[LOOP.index("  - id: patch") :] % data.draw(
+        st.sampled_from(
+            ["batch: 1", "canary: 1, batch: 2", "batch: 2, max_failed: 100%, pause: 1s"]
+        )
     )
     said: dict[str, str] = {}
 
@@ -347,7 +388,12 @@ def test_any_run_ends_and_starts_nothing_twice(data):
         return said.setdefault(task.name, data.draw(outcomes)), {}, data.draw(st.floats(0, 3))
 
     stop = data.draw(st.none() | st.floats(1000, 1010))
-    done = run(text, says, web=data.draw(st.integers(1, 4)), parallel=data.draw(st.integers(1, 9)),
-               stop_at=stop)
+    done = run(
+        text,
+        says,
+        web=data.draw(st.integers(1, 4)),
+        parallel=data.draw(st.integers(1, 9)),
+        stop_at=stop,
+    )
     assert done.verdict is not None
     assert done.state.running == 0

@@ -300,7 +300,7 @@ class Runner:
                 )
                 for path, target, attempt in self.state.unfinished()
             ]
-            data = {"reason": wish.reason, "exit": wish.exit.label, "hard": True}
+            data: dict[str, Json] = {"reason": wish.reason, "exit": wish.exit.label, "hard": True}
             self._publish([Event("stopping/hard", data), *lost])
 
     def _closing(self, verdict: Verdict) -> Event:

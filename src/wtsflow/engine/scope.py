@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from wtsflow.engine.state import BAD, Attempt, State
-from wtsflow.model.plan import LOCAL, Plan, Target
+from wtsflow.model.plan import LOCAL, Plan
 from wtsflow.model.values import Json
 from wtsflow.model.workflow import Step, walk
 
@@ -53,17 +53,6 @@ class Frame:
         )
 
 
-def described(target: Target) -> dict[str, Json]:
-    """A target as expressions see it (``item``, ``targets.web[0]``)."""
-    return {
-        "name": target.name,
-        "host": target.address,
-        "os": target.os,
-        "groups": list(target.groups),
-        "vars": dict(target.variables),
-    }
-
-
 @dataclass(slots=True)
 class Names:
     """Makes the scope of any place of one run.
@@ -84,7 +73,7 @@ class Names:
             step.id: step for step in (*walk(workflow.steps), *walk(workflow.finally_)) if step.id
         }
         self.targets = {
-            name: [described(machine) for machine in machines]
+            name: [machine.described for machine in machines]
             for name, machines in self.plan.targets.items()
         }
 
