@@ -197,7 +197,7 @@ def perform(folder: Path, text: str, range_: Scripted | None = None, **more) -> 
     state = runner.go({"plan": runner.plan.digest})
     records = [one for one in seen if isinstance(one, Record)]
     lines = [one for one in seen if isinstance(one, Line)]
-    runner.parts.journal.close()
+    runner.parts.journal.close()  # type: ignore[attr-defined]
     return Ran(runner, state, records, lines, range_)
 
 

@@ -305,7 +305,7 @@ def test_outputs_of_a_loop_tell_who_succeeded():
     seen: list[Mapping] = []
     done = run(text, fails("patch[web2]/install@web2"))
     status = done.state.done["patch"]
-    assert {k: v for k, v in status.items.items()} == {
+    assert dict(status.items.items()) == {
         "web1": "success",
         "web2": "failed",
         "web3": "success",

@@ -169,7 +169,7 @@ def test_an_interrupt_stops_what_runs_and_says_whether_it_stopped(tmp_path, end)
     assert ran.data("finished/one@web1/1")["stop"] == str(end)
     assert ran.data("finished/one@web1/1")["outcome"] == "cancelled"
     assert ran.data("closed")["exit"] == {"code": 130, "name": "interrupted"}
-    assert not any("two" in key for key in ran.keys())
+    assert not any("two" in key for key in ran)
 
 
 def test_the_second_interrupt_lets_go_and_says_unknown(tmp_path):
@@ -190,7 +190,7 @@ def test_the_second_interrupt_lets_go_and_says_unknown(tmp_path):
     threading.Thread(target=press).start()
     ran = perform(tmp_path, ONE, range_, interrupt=interrupt)
     release.set()
-    assert "lost/one@web1/1" in ran.keys()
+    assert "lost/one@web1/1" in ran
     assert ran.data("closed")["targets"]["web1"]["outcome"] == "unknown"
 
 
