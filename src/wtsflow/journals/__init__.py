@@ -1,0 +1,1 @@
+"""Shelf: where the truth about runs is kept."""

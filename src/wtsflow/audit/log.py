@@ -1,0 +1,230 @@
+"""Writing the audit log: durable before it returns, by many processes at once, or not at all.
+
+Rule 1: what :meth:`Log.append` returned from is on the disk; what it raised for starts nothing.
+Rule 2: the log's records of a run are the journal's, in its order, without a gap: what is missing
+    after a crash is appended first.
+Rule 3: no file is ever rewritten. A torn last line is cut off, and a record says what it was.
+Rule 4: a failed flush is never tried again on the same descriptor.
+"""
+
+import contextlib
+import errno
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from wtsflow.audit.chain import Chain, Origin
+from wtsflow.audit.seal import GENESIS
+from wtsflow.errors import AuditError
+from wtsflow.files import network_file_system, private_folder
+from wtsflow.model.plan import Actor
+from wtsflow.model.record import Record
+from wtsflow.model.values import Json
+from wtsflow.ports import Clock
+
+DEADLINE = 5.0
+SEGMENT = 64 * 1024 * 1024
+
+
+class Truth(Protocol):
+    """What the log asks of the journal, to be complete after a crash."""
+
+    def load(self, run: str, *, after: int = 0) -> list[Record]: ...
+
+    def unaudited(self) -> Sequence[tuple[str, int]]:
+        """Runs with records that may be missing here."""
+        ...
+
+    def audited(self, run: str, seq: int, *, settle: bool = False) -> None:
+        """Note that records up to ``seq`` are here; ``settle``: write it down now."""
+        ...
+
+
+class Log:
+    """Fulfils :class:`wtsflow.ports.AuditLog`; for any number of threads and processes.
+
+    ``folder`` is made 0700; ``truth`` is the journal that the log must be complete against;
+    ``limit`` (bytes) begins a new file, as does a new day; ``deadline`` (seconds) bounds every
+    call. Open it before the run's first record is written: opening proves that it can be written
+    and appends what a crash left out. Raises AuditError.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Clock,
+        truth: Truth | None = None,
+        actor: Actor | None = None,
+        version: str = "",
+        limit: int = SEGMENT,
+        deadline: float = DEADLINE,
+    ) -> None:
+        self.folder = private_folder(folder, AuditError)
+        if kind := network_file_system(folder):
+            raise AuditError(
+                f"{folder} is on a network file system ({kind}), where locks do not hold",
+                cure="set WTSFLOW_STATE to a folder on a local disk",
+            )
+        self._chain = Chain(folder, _origin(clock, actor, version), limit)
+        self._truth = truth
+        self._deadline = deadline
+        self._broken: AuditError | None = None
+        self._lock = _file_lock(folder / ".lock", deadline)
+        self._work: queue.SimpleQueue[tuple[Future[None], Callable[[], None]] | None]
+        self._work = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="audit", daemon=True)
+        self._thread.start()
+        self._ask(self._catch_up)
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Durably append; on return they are on the disk. Raises AuditError: begin nothing."""
+        if not records:
+            return
+        self._ask(lambda: self._append(records))
+        if self._truth is not None:
+            for run, seq in {record.run: record.seq for record in records}.items():
+                self._truth.audited(run, seq)
+
+    def close(self) -> None:
+        """Let go of the files; idempotent."""
+        self._broken = self._broken or AuditError("the audit log is closed")
+        self._work.put(None)
+        self._thread.join(self._deadline)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # --- the writing thread: a disk that hangs must not hang the caller -------------------
+
+    def _ask(self, work: Callable[[], None]) -> None:
+        if self._broken is not None:
+            raise self._broken
+        done: Future[None] = Future()
+        self._work.put((done, work))
+        try:
+            done.result(self._deadline)
+        except TimeoutError:
+            self._broken = AuditError(
+                f"the audit log {self.folder} did not answer within {self._deadline:g} s",
+                cure="see whether its disk is overloaded or failing",
+            )
+            raise self._broken from None
+
+    def _serve(self) -> None:
+        while (item := self._work.get()) is not None:
+            done, work = item
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 - it is the caller's
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+        self._chain.reset()
+
+    def _append(self, records: Sequence[Record]) -> None:
+        with self._translating():
+            with self._lock:
+                self._chain.refresh()
+                if self._chain.due():
+                    self._chain.rotate()
+                self._complete(records)
+                self._chain.add(records)
+                descriptor = os.dup(self._chain.descriptor)
+            self._sync(descriptor)
+
+    def _complete(self, records: Sequence[Record]) -> None:
+        """Append first what the journal has of these runs and the log has not."""
+        for run in dict.fromkeys(record.run for record in records):
+            first = next(record.seq for record in records if record.run == run)
+            if first == 1:
+                self._chain.heads.setdefault(run, (0, GENESIS))
+            last, _ = self._chain.head(run)
+            if last + 1 < first and self._truth is not None:
+                missing = self._truth.load(run, after=last)
+                self._chain.add([one for one in missing if one.seq < first], late=True)
+
+    def _catch_up(self) -> None:
+        with self._translating():
+            with self._lock:
+                self._chain.refresh()
+                late = list(self._truth.unaudited()) if self._truth is not None else []
+                caught = [(run, self._catch_up_run(run)) for run, _ in late]
+                descriptor = os.dup(self._chain.descriptor)
+            self._sync(descriptor)
+        for run, seq in caught:
+            if self._truth is not None:
+                self._truth.audited(run, seq, settle=True)
+
+    def _catch_up_run(self, run: str) -> int:
+        last, _ = self._chain.head(run)
+        missing = self._truth.load(run, after=last) if self._truth is not None else []
+        self._chain.add(missing, late=True)
+        return missing[-1].seq if missing else last
+
+    def _sync(self, descriptor: int) -> None:
+        try:
+            getattr(os, "fdatasync", os.fsync)(descriptor)
+        except OSError as error:
+            self._broken = self._said(error)
+            raise self._broken from error
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self._chain.reset()
+            if isinstance(error, OSError):
+                raised = self._said(error)
+                if error.errno == errno.EIO:
+                    self._broken = raised
+                raise raised from error
+            raise
+
+    def _said(self, error: OSError) -> AuditError:
+        if isinstance(error, TimeoutError):
+            return AuditError(
+                f"the audit log's lock was not free within {self._deadline:g} s",
+                cure="see which process holds it: fuser -v " + str(self.folder / ".lock"),
+            )
+        return AuditError(
+            f"cannot write the audit log {self.folder}: {error.strerror or error}",
+            cure=_CURES.get(error.errno or 0, ""),
+        )
+
+
+_CURES = {
+    errno.ENOSPC: "make room on the disk, then run it again",
+    errno.EDQUOT: "make room in your quota, then run it again",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f)",
+    errno.EROFS: "the file system is mounted read-only",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.EIO: "the disk is failing: run `wtsflow audit verify` before going on",
+}
+
+
+def _file_lock(path: Path, deadline: float) -> Any:
+    from filelock import FileLock
+
+    return FileLock(path, timeout=deadline, mode=0o600, poll_interval=0.001, fallback_to_soft=False)
+
+
+def _origin(clock: Clock, actor: Actor | None, version: str) -> Origin:
+    import platform
+
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        boot = ""
+    who: dict[str, Json] = {"name": actor.name, "uid": actor.uid} if actor else {}
+    return Origin(platform.node(), os.getpid(), boot, version, who, clock)
