@@ -11,9 +11,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from wtsflow.cli.style import Style, colored
+from wtsflow.cli.style import colored
 from wtsflow.errors import Exit
-from wtsflow.model.terminal import visible
+from wtsflow.model.terminal import Style, visible
 from wtsflow.model.values import Secret, masked
 
 if TYPE_CHECKING:

@@ -11,9 +11,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from wtsflow.cli.style import Style
 from wtsflow.errors import Diagnostic, Exit, Location, ManifestError, Severity, WtsflowError
-from wtsflow.model.terminal import visible, width
+from wtsflow.model.terminal import Style, visible, width
 
 PLAIN = Style()
 TAB = 4

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from wtsflow.cli.main import COMMANDS
-from wtsflow.cli.style import Style
 from wtsflow.errors import Exit
+from wtsflow.model.terminal import Style
 
 PLAIN = Style()
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from dataclasses import dataclass
 
 _UNSAFE = re.compile(
     "["
@@ -61,3 +62,28 @@ def cut(text: str, cells: int) -> str:
             break
         kept.append(character)
     return "".join(kept) + "…"
+
+
+SGR = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "magenta": "35",
+    "cyan": "36",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Puts colour around text that is visible already, or does nothing."""
+
+    on: bool = False
+
+    def __call__(self, text: str, *names: str) -> str:
+        """Return ``text`` in the named styles (``bold``, ``red`` …)."""
+        if not self.on or not text or not names:
+            return text
+        return f"\x1b[{';'.join(SGR[name] for name in names)}m{text}\x1b[0m"

@@ -1,0 +1,86 @@
+"""What came of a run, as one document: a pure function of its records.
+
+``wtsflow.run/1`` (``--format json`` of ``run``, ``apply`` and ``runs show``)::
+
+    schema        "wtsflow.run/1"
+    run           the run's id
+    workflow      {name, version, title, sha256, source}
+    plan          the plan's digest
+    actor         {name, uid, host}
+    ticket        "" where there is none
+    inputs        {name: value}; secrets are masked
+    scripts       [{pin, version, commit, blob, sha256, choice?}]
+    started, ended    RFC 3339; ended is null while it goes on
+    duration_ms   null while it goes on
+    status        success | failed | timeout | unreachable | cancelled | rejected | unknown | partial,
+                  or running | waiting | stopping while it goes on
+    exit          {code, name}; null while it goes on
+    stopping      {reason, exit}; null where nobody stopped it
+    targets       [{name, outcome, step, message}], by name
+    steps         [{path, target, attempt, title, script, outcome, message, exit_code, signal, stop,
+                  outputs, output, started, ended, duration_ms}], in order of their beginning;
+                  output is {sha256, bytes, kept, truncated, redactions, tail}
+    skipped       [{path, reason}]
+    waiting       [{path, until_ms}]
+    outputs       {name: value}
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from wtsflow.model.record import Record
+from wtsflow.subscribers.tally import Attempt, Tally
+
+SCHEMA = "wtsflow.run/1"
+
+
+def result(records: Iterable[Record]) -> dict[str, Any]:
+    """Return the ``wtsflow.run/1`` document of a run; it may still go on."""
+    tally = Tally.of(records)
+    opened, closed = tally.opened, tally.closed
+    return {
+        "schema": SCHEMA,
+        "run": tally.run,
+        "workflow": opened.get("workflow", {}),
+        "plan": opened.get("plan", ""),
+        "actor": opened.get("actor", {}),
+        "ticket": opened.get("ticket", ""),
+        "inputs": opened.get("inputs", {}),
+        "scripts": opened.get("scripts", []),
+        "started": tally.begun or None,
+        "ended": tally.time if closed is not None else None,
+        "duration_ms": closed.get("duration_ms") if closed is not None else None,
+        "status": tally.status,
+        "exit": closed.get("exit") if closed is not None else None,
+        "stopping": tally.stopping,
+        "targets": _targets(closed or {}),
+        "steps": [_step(attempt) for attempt in tally.attempts.values()],
+        "skipped": [{"path": path, "reason": why} for path, why in tally.skipped.items()],
+        "waiting": [{"path": path, "until_ms": due} for path, due in tally.waiting.items()],
+        "outputs": (closed or {}).get("outputs", {}),
+    }
+
+
+def _targets(closed: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found: Mapping[str, Any] = closed.get("targets") or {}
+    return [{"name": name, **found[name]} for name in sorted(found)]
+
+
+def _step(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "path": attempt.path,
+        "target": attempt.target,
+        "attempt": attempt.number,
+        "title": attempt.title,
+        "script": dict(attempt.script) or None,
+        "outcome": attempt.outcome or None,
+        "message": attempt.message,
+        "exit_code": attempt.exit_code,
+        "signal": attempt.signal,
+        "stop": attempt.stop or None,
+        "outputs": attempt.outputs,
+        "output": attempt.output,
+        "started": attempt.started,
+        "ended": attempt.ended or None,
+        "duration_ms": attempt.duration_ms if attempt.ended else None,
+    }
