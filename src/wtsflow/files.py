@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from wtsflow.errors import RecordError
@@ -115,6 +116,16 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def file_lock(path: Path, patience: float) -> AbstractContextManager[object]:
+    """A lock between processes and threads, held by the operating system: a dead holder has none.
+
+    Entering waits up to ``patience`` seconds, then raises TimeoutError. The file stays.
+    """
+    from filelock import FileLock
+
+    return FileLock(path, timeout=patience, mode=0o600, poll_interval=0.001, fallback_to_soft=False)
 
 
 def network_file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:

@@ -15,12 +15,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from wtsflow.audit.chain import Chain, Origin
 from wtsflow.audit.seal import GENESIS
 from wtsflow.errors import AuditError
-from wtsflow.files import network_file_system, private_folder
+from wtsflow.files import file_lock, network_file_system, private_folder
 from wtsflow.model.plan import Actor
 from wtsflow.model.record import Record
 from wtsflow.model.values import Json
@@ -74,7 +74,7 @@ class Log:
         self._truth = truth
         self._deadline = deadline
         self._broken: AuditError | None = None
-        self._lock = _file_lock(folder / ".lock", deadline)
+        self._lock = file_lock(folder / ".lock", deadline)
         self._work: queue.SimpleQueue[tuple[Future[None], Callable[[], None]] | None]
         self._work = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="audit", daemon=True)
@@ -211,12 +211,6 @@ _CURES = {
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.EIO: "the disk is failing: run `wtsflow audit verify` before going on",
 }
-
-
-def _file_lock(path: Path, deadline: float) -> Any:
-    from filelock import FileLock
-
-    return FileLock(path, timeout=deadline, mode=0o600, poll_interval=0.001, fallback_to_soft=False)
 
 
 def _origin(clock: Clock, actor: Actor | None, version: str) -> Origin:
