@@ -11,6 +11,7 @@ from wtsflow import inventory, source
 from wtsflow.errors import ConfigError, ManifestError
 from wtsflow.model.text import shown
 from wtsflow.model.values import Json
+from wtsflow.ports import Clock
 
 if TYPE_CHECKING:
     from wtsflow.scripts import Repository
@@ -96,11 +97,21 @@ class Workspace:
         """The targets: of ``more`` when given (``--inventory``), else of the workspace."""
         return inventory.load(tuple(more) or self.inventories)
 
-    def repository(self, cache: Path) -> "Repository":
-        """The pinned scripts, with mirrors in ``cache``."""
+    def repository(
+        self, cache: Path, clock: Clock, *, allow_deprecated: bool = False
+    ) -> "Repository":
+        """The pinned scripts, with mirrors in ``cache``; ``clock`` says today for rollouts."""
         from wtsflow.scripts import Repository
 
-        return Repository(self.scripts, lock=self.lock, cache=cache)
+        return Repository(
+            self.scripts,
+            lock=self.lock,
+            cache=cache,
+            clock=clock,
+            signatures=self.signatures,
+            allowed_signers=self.allowed_signers,
+            allow_deprecated=allow_deprecated,
+        )
 
 
 def locate(start: Path) -> Path | None:

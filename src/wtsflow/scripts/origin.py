@@ -1,0 +1,192 @@
+"""One script repository: read in place where it is a folder, by a bare mirror where it is a URL."""
+
+import hashlib
+import re
+from functools import cached_property
+from pathlib import Path
+
+from wtsflow.errors import ConfigError, PinMismatch
+from wtsflow.model.text import shown
+from wtsflow.scripts.address import Address
+from wtsflow.scripts.git import Git, GitFailed, Missing, Ref, Rejected
+from wtsflow.scripts.pin import Version
+
+DEFAULT = "refs/wtsflow/default"
+"""The mirror's copy of the remote's default branch."""
+_CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tlogallrefupdates = true\n"
+_DENIED = re.compile(
+    r"(?i)permission denied|authentication failed|could not read username|publickey"
+)
+
+
+class Origin:
+    """Where the scripts of one alias come from.
+
+    Nothing is ever checked out.
+    """
+
+    def __init__(self, alias: str, where: Address, cache: Path) -> None:
+        self.alias = alias
+        self.where = where
+        self.cache = cache
+
+    def __str__(self) -> str:
+        return str(self.where)
+
+    @property
+    def mirror(self) -> Path:
+        """The folder of the bare mirror of a URL."""
+        name = hashlib.sha256(self.where.url.encode()).hexdigest()[:32]
+        return self.cache / "mirrors" / f"{name}.git"
+
+    @cached_property
+    def git(self) -> Git:
+        """The repository, opened. Raises ConfigError when there is none."""
+        if self.where.folder is None:
+            if not (self.mirror / "HEAD").exists():
+                self.fetch()
+            return Git(self.mirror)
+        return Git(_top(self.where.folder))
+
+    @cached_property
+    def prefix(self) -> str:
+        """The folder inside the repository that pins' paths start from: ``scripts/`` or empty."""
+        folder = self.where.folder
+        if folder is None or folder == self.git.folder:
+            return ""
+        return folder.relative_to(self.git.folder).as_posix() + "/"
+
+    # --- reading ------------------------------------------------------------------------
+
+    @cached_property
+    def tags(self) -> dict[str, Ref]:
+        """Every tag by its name."""
+        return self.git.tags()
+
+    def versions(self, script: str) -> tuple[Version, ...]:
+        """The released versions of a script, oldest first."""
+        return self.scripts.get(script, ())
+
+    @cached_property
+    def scripts(self) -> dict[str, tuple[Version, ...]]:
+        """Every script that has a release: its path and its versions, oldest first."""
+        found: dict[str, list[Version]] = {}
+        for name in self.tags:
+            path, at, version = name.rpartition("@")
+            if at and path:
+                try:
+                    found.setdefault(path, []).append(Version.parse(version))
+                except ValueError:
+                    continue
+        return {path: tuple(sorted(versions)) for path, versions in sorted(found.items())}
+
+    def blob(self, oid: str) -> bytes | None:
+        """The bytes of a blob by its id, or None when it is not here."""
+        try:
+            _oid, kind, data = self.git.read(oid)
+        except Missing:
+            return None
+        return data if kind == "blob" else None
+
+    def file(self, commit: str, path: str) -> bytes | None:
+        """A file of a commit, by the path that pins use; None when it is not there."""
+        return self.blob(f"{commit}:{self.prefix}{path}")
+
+    def newest(self, path: str) -> bytes | None:
+        """A file of the default branch, or None."""
+        git = self.git
+        names = (DEFAULT,) if self.where.url else ("refs/remotes/origin/HEAD", "HEAD")
+        for name in names:
+            try:
+                commit = git.read(f"{name}^{{commit}}")[0]
+            except Missing:
+                continue
+            return self.file(commit, path)
+        return None
+
+    # --- the mirror ---------------------------------------------------------------------
+
+    def fetch(self) -> None:
+        """Bring a URL's mirror up to date; nothing to do for a folder.
+
+        Raises PinMismatch when a tag was moved, ConfigError when the repository cannot be read.
+        """
+        if not self.where.url:
+            return
+        from filelock import FileLock
+
+        _make_bare(self.mirror)
+        with FileLock(f"{self.mirror}.lock", timeout=600):
+            git = Git(self.mirror)
+            try:
+                git.fetch(self.where.url, "refs/tags/*:refs/tags/*", f"HEAD:{DEFAULT}")
+            except Rejected as rejected:
+                raise self._alarm(git, rejected.refs[0]) from None
+            except GitFailed as failed:
+                raise self._unreachable(failed.text) from None
+            finally:
+                git.close()
+            (self.mirror / "wtsflow-fetched").touch()
+        self.__dict__.pop("tags", None)
+        self.__dict__.pop("scripts", None)
+
+    def _alarm(self, git: Git, ref: str) -> PinMismatch | ConfigError:
+        """What to say when the remote changed something that never changes."""
+        if ref == DEFAULT:
+            return ConfigError(
+                f"the history of {self}'s default branch was rewritten",
+                cure="ask its owner; if it was meant, remove the mirror: " + str(self.mirror),
+            )
+        name = ref.removeprefix("refs/tags/")
+        aside = f"refs/wtsflow/moved/{hashlib.sha256(name.encode()).hexdigest()}"
+        here = git.tags(f"refs/tags/{name}")[name].oid
+        git.fetch(self.where.url, f"+refs/tags/{name}:{aside}")
+        there = git.read(aside)[0]
+        return PinMismatch(
+            name,
+            here,
+            there,
+            cure="SECURITY: a released version was replaced on the server, which is an attack or "
+            "a grave mistake. Nothing was taken over. Ask the owner of the repository to restore "
+            "the tag and to release a new version instead",
+        )
+
+    def _unreachable(self, text: str) -> ConfigError:
+        lines = [line for line in text.splitlines() if "fatal:" in line or "error:" in line]
+        said = shown((lines or text.splitlines() or ["no answer"])[0].strip(), 160)
+        cure = (
+            "git asks nobody here: check the ssh agent, or ~/.netrc for https"
+            if _DENIED.search(text)
+            else "check the address and the network"
+        )
+        return ConfigError(f"the script repository {self} cannot be fetched: {said}", cure=cure)
+
+    def close(self) -> None:
+        """End what reads it."""
+        if "git" in self.__dict__:
+            self.git.close()
+
+
+def _top(folder: Path) -> Path:
+    """The repository that a folder is in. Raises ConfigError."""
+    for candidate in (folder, *folder.parents):
+        if (candidate / ".git").exists():
+            return candidate
+        if (candidate / "HEAD").is_file() and (candidate / "objects").is_dir():
+            return candidate
+    raise ConfigError(
+        f"{folder} is not a git repository" if folder.exists() else f"there is no folder {folder}",
+        cure="scripts live in git: git init there, or name the right folder in wtsflow.yaml",
+    )
+
+
+def _make_bare(folder: Path) -> None:
+    """An empty bare repository, made without git's templates."""
+    try:
+        for name in ("objects/info", "objects/pack", "refs/tags", "refs/heads"):
+            (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (folder / "HEAD").exists():
+            (folder / "config").write_text(_CONFIG, encoding="utf-8")
+            (folder / "HEAD").write_text("ref: refs/heads/none\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"the cache {folder} cannot be written: {error}") from None
