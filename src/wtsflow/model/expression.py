@@ -10,46 +10,51 @@ Rule 3: a secret passes through by name or into a longer text, which is then sec
 """
 
 import ast
-import operator
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
+from wtsflow.model.functions import FUNCTIONS, Function, as_text
+from wtsflow.model.syntax import (
+    MAX_DEPTH,
+    MAX_LENGTH,
+    OPERATORS,
+    AbsentError,
+    Expression,
+    ExpressionError,
+    column,
+    parse,
+)
 from wtsflow.model.values import Json, Secret
 
-MAX_LENGTH = 2000
-MAX_DEPTH = 32
+__all__ = [
+    "CONSTANTS",
+    "FUNCTIONS",
+    "MAX_DEPTH",
+    "MAX_LENGTH",
+    "MAX_VALUE",
+    "AbsentError",
+    "Expression",
+    "ExpressionError",
+    "Function",
+    "Scope",
+    "Template",
+    "as_text",
+    "column",
+    "condition",
+    "evaluate",
+    "fill",
+    "parse",
+    "parse_template",
+]
+
 MAX_VALUE = 1 << 20
+MAX_NUMBER = 1 << 53
+"""Beyond it the readers of a record would disagree about a number (RFC 8259 §6)."""
 
 CONSTANTS: Mapping[str, Json] = {"true": True, "false": False, "null": None}
 
 Scope: TypeAlias = Mapping[str, Any]
-
-
-class ExpressionError(ValueError):
-    """An expression cannot be read or evaluated. ``offset`` counts characters from its start."""
-
-    def __init__(self, message: str, offset: int = 0, length: int = 1) -> None:
-        super().__init__(message)
-        self.message = message
-        self.offset = offset
-        self.length = length
-
-
-class AbsentError(ExpressionError):
-    """A name has no value here: what ``default`` and ``has`` look for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expression:
-    """A parsed expression: its text and a tree of white-listed nodes."""
-
-    text: str
-    tree: ast.expr = field(compare=False, repr=False)
-
-    def __str__(self) -> str:
-        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,115 +76,6 @@ class Template:
             for part, offset in zip(self.parts, self.offsets, strict=True)
             if isinstance(part, Expression)
         )
-
-
-# --- parsing --------------------------------------------------------------------------------
-
-_HABITS = (
-    ("&&", "and"),
-    ("||", "or"),
-    ("!", "not"),
-    ("=", "=="),
-    ("&", "and"),
-    ("|", "or"),
-)
-_TOKEN = re.compile(r"'[^'\\]*'|\"[^\"\\]*\"|==|!=|<=|>=|&&|\|\||[!=&|]")
-_ALLOWED = (
-    ast.Constant,
-    ast.Name,
-    ast.Attribute,
-    ast.Subscript,
-    ast.Call,
-    ast.List,
-    ast.BoolOp,
-    ast.UnaryOp,
-    ast.BinOp,
-    ast.Compare,
-)
-_OPERATORS: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.In: lambda a, b: a in b,
-    ast.NotIn: lambda a, b: a not in b,
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.Mod: operator.mod,
-}
-
-
-def parse(text: str) -> Expression:
-    """Read an expression. Raises ExpressionError with the offset of the first thing wrong."""
-    if len(text) > MAX_LENGTH:
-        raise ExpressionError(f"the expression is longer than {MAX_LENGTH} characters", MAX_LENGTH)
-    if not text.strip():
-        raise ExpressionError("an expression is missing here")
-    _refuse_habits(text)
-    lead = len(text) - len(text.lstrip())
-    source = text.strip().replace("\n", " ").replace("\t", " ").replace("\r", " ")
-    source = re.sub(r"\bif\(", "if_(", source)
-    try:
-        tree = ast.parse(source, mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        offset = lead + max(0, (getattr(error, "offset", None) or 1) - 1)
-        raise ExpressionError(
-            "this is not an expression", _before_if(source, offset, lead)
-        ) from None
-    _check_nodes(tree, source, lead, depth=0)
-    return Expression(text, tree)
-
-
-def column(expression: Expression, node: ast.expr) -> int:
-    """The offset of a node in the expression's text, in characters."""
-    text = expression.text
-    lead = len(text) - len(text.lstrip())
-    source = re.sub(r"\bif\(", "if_(", text.strip())
-    before = source.encode()[: node.col_offset].decode(errors="ignore")
-    return lead + len(before) - before.count("if_(")
-
-
-def _before_if(source: str, offset: int, lead: int) -> int:
-    return offset - source[: offset - lead].count("if_(")
-
-
-def _refuse_habits(text: str) -> None:
-    """Say it in our words when somebody writes another language's operators."""
-    for match in _TOKEN.finditer(text):
-        for sign, word in _HABITS:
-            if match.group() == sign:
-                raise ExpressionError(
-                    f"unexpected '{sign}': write '{word}'", match.start(), len(sign)
-                )
-
-
-def _check_nodes(node: ast.expr, source: str, lead: int, depth: int) -> None:
-    def refuse(message: str) -> ExpressionError:
-        before = source.encode()[: node.col_offset].decode(errors="ignore")
-        length = max(1, (node.end_col_offset or node.col_offset + 1) - node.col_offset)
-        return ExpressionError(message, lead + len(before) - before.count("if_("), length)
-
-    if depth > MAX_DEPTH:
-        raise refuse(f"the expression is nested deeper than {MAX_DEPTH}")
-    if not isinstance(node, _ALLOWED):
-        raise refuse("this is not part of the expression language")
-    if isinstance(node, ast.Constant) and not isinstance(node.value, str | int | float):
-        raise refuse("this is not part of the expression language")
-    if isinstance(node, ast.UnaryOp) and not isinstance(node.op, ast.Not | ast.USub):
-        raise refuse("only 'not' and '-' may stand before a value")
-    if isinstance(node, ast.BinOp) and type(node.op) not in _OPERATORS:
-        raise refuse("this operator is not part of the expression language")
-    if isinstance(node, ast.Compare) and any(type(op) not in _OPERATORS for op in node.ops):
-        raise refuse("write '==' or '!=' instead of 'is'")
-    if isinstance(node, ast.Call) and (node.keywords or not isinstance(node.func, ast.Name)):
-        raise refuse("only functions can be called, with plain arguments")
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.expr) and not (isinstance(node, ast.Call) and child is node.func):
-            _check_nodes(child, source, lead, depth + 1)
 
 
 def parse_template(text: str) -> str | Template:
@@ -204,7 +100,8 @@ def parse_template(text: str) -> str | Template:
         try:
             parts.append(parse(text[found + 2 : end]))
         except ExpressionError as error:
-            raise ExpressionError(error.message, found + 2 + error.offset, error.length) from None
+            offset = found + 2 + error.offset
+            raise ExpressionError(error.message, offset, error.length, error.kind) from None
         offsets.append(found + 2)
         position = plain_start = end + 1
         plain = []
@@ -232,7 +129,7 @@ def _closing(text: str, start: int) -> int:
             depth -= 1
             if depth == 0:
                 return index
-    raise ExpressionError("'$(' is never closed: add ')'", start - 2, 2)
+    raise ExpressionError("'$(' is never closed: add ')'", start - 2, 2, "unclosed")
 
 
 # --- evaluating -----------------------------------------------------------------------------
@@ -284,25 +181,6 @@ def _fill_template(template: Template, scope: Scope) -> Json:
     if len(text) > MAX_VALUE:
         raise ExpressionError("the text grew over 1 MiB")
     return Secret(text) if secret else text
-
-
-def as_text(value: Any) -> str:
-    """How a value is written inside a longer text. A secret is revealed: taint its result."""
-    match value:
-        case Secret():
-            return value.reveal()
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case float() if value.is_integer():
-            return str(int(value))
-        case str() | int() | float():
-            return str(value)
-        case _:
-            import json
-
-            return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 class _Evaluation:
@@ -385,11 +263,14 @@ class _Evaluation:
         if not (isinstance(node.op, ast.Add) and (texts or lists)):
             left, right = self.number(node.left), self.number(node.right)
         try:
-            result = _OPERATORS[type(node.op)](left, right)
+            result = OPERATORS[type(node.op)](left, right)
         except ZeroDivisionError:
             raise self.fail(node, "division by zero") from None
-        if isinstance(result, str | list) and len(result) > MAX_VALUE:
-            raise self.fail(node, "the value grew over 1 MiB")
+        if isinstance(result, str | list):
+            if len(result) > MAX_VALUE:
+                raise self.fail(node, "the value grew over 1 MiB")
+        elif not abs(result) < MAX_NUMBER:
+            raise self.fail(node, "the number is too big: 2^53 and more")
         return result
 
     def comparison(self, node: ast.Compare) -> bool:
@@ -412,14 +293,14 @@ class _Evaluation:
                 isinstance(left, str) and isinstance(right, str)
             ):
                 raise self.fail(node, "'in' looks in a list or, for text, in a text")
-            return bool(_OPERATORS[type(op)](left, right))
+            return bool(OPERATORS[type(op)](left, right))
         kinds = {type(left), type(right)}
         if kinds <= {int, float} or kinds == {str}:
-            return bool(_OPERATORS[type(op)](left, right))
+            return bool(OPERATORS[type(op)](left, right))
         raise self.fail(node, "only two numbers or two texts have an order")
 
     def call(self, node: ast.Call) -> Any:
-        name = cast("ast.Name", node.func).id.rstrip("_")
+        name = cast("ast.Name", node.func).id
         if name not in FUNCTIONS:
             raise self.fail(node, f"there is no function '{name}'")
         function = FUNCTIONS[name]
@@ -445,55 +326,3 @@ class _Evaluation:
         if name == "has":
             return value is not None
         return self.value(arguments[1]) if value is None else value
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function of the language: how many arguments, what it does, and how it is written."""
-
-    signature: str
-    help: str
-    least: int
-    most: int
-    body: Callable[..., Any]
-    lazy: bool = False
-
-    @property
-    def arity(self) -> str:
-        """How many arguments it takes, in words."""
-        if self.least == self.most:
-            return f"{self.least} argument{'s' if self.least != 1 else ''}"
-        return f"{self.least} to {self.most} arguments"
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-def _nothing(*_: Any) -> Any:
-    raise AssertionError
-
-
-FUNCTIONS: Mapping[str, Function] = {
-    "size": Function("size(x)", "length of a text, list or map", 1, 1, len),
-    "contains": Function(
-        "contains(x, y)", "whether a text or list has y in it", 2, 2, lambda x, y: y in x
-    ),
-    "startsWith": Function(
-        "startsWith(text, start)", "", 2, 2, lambda x, y: _text(x).startswith(_text(y))
-    ),
-    "endsWith": Function("endsWith(text, end)", "", 2, 2, lambda x, y: _text(x).endswith(_text(y))),
-    "lower": Function("lower(text)", "small letters", 1, 1, lambda x: _text(x).lower()),
-    "upper": Function("upper(text)", "capital letters", 1, 1, lambda x: _text(x).upper()),
-    "trim": Function("trim(text)", "without spaces around", 1, 1, lambda x: _text(x).strip()),
-    "join": Function(
-        "join(list, between)", "", 1, 2, lambda x, y=", ": _text(y).join(as_text(i) for i in x)
-    ),
-    "split": Function("split(text, between)", "", 2, 2, lambda x, y: _text(x).split(_text(y))),
-    "string": Function("string(x)", "the value as text", 1, 1, as_text),
-    "default": Function("default(x, y)", "x, or y where x has no value", 2, 2, _nothing, lazy=True),
-    "has": Function("has(x)", "whether x has a value", 1, 1, _nothing, lazy=True),
-    "if": Function("if(condition, x, y)", "x or y", 3, 3, _nothing, lazy=True),
-}
