@@ -26,9 +26,9 @@ DEFAULT = "default"
 class Workspace:
     """What ``wtsflow.yaml`` says. Paths are absolute.
 
-    ``scripts`` maps an alias to an absolute path or a URL; ``settings`` and ``ssh`` hold only what
-    the file says (durations as written); ``inventories`` is empty where none is named and there
-    is no ``inventory.yaml``.
+    ``scripts`` maps an alias to a path (from ``root``) or a URL; ``settings`` and ``ssh`` hold only
+    what the file says (durations as written); ``inventories`` is empty where none is named and
+    there is no ``inventory.yaml``.
     """
 
     root: Path
@@ -82,9 +82,10 @@ class Workspace:
     def _made(cls, root: Path, data: Mapping[str, Any]) -> Self:
         trust: Mapping[str, Any] = data.get("trust", {})
         signers = trust.get("allowed_signers")
+        said: str | Mapping[str, str] = data.get("scripts", ".")
         return cls(
             root=root,
-            scripts=_repositories(root, data.get("scripts", ".")),
+            scripts={DEFAULT: said} if isinstance(said, str) else said,
             inventories=_inventories(root, data.get("inventory")),
             manifests=root / data.get("manifests", "manifests"),
             settings=data.get("settings", {}),
@@ -144,18 +145,6 @@ def refuse_foreign(file: Path) -> None:
             f"everybody can write the folder of {file}: it is not read",
             cure="keep the workspace in a folder of your own",
         )
-
-
-def _repositories(root: Path, said: str | Mapping[str, str]) -> dict[str, str]:
-    named = {DEFAULT: said} if isinstance(said, str) else said
-    return {alias: _place(root, place) for alias, place in named.items()}
-
-
-def _place(root: Path, place: str) -> str:
-    """A URL stays one, and so does ``user@host:path``; anything else is a path."""
-    if "://" in place or ("@" in place.partition(":")[0] and ":" in place):
-        return place
-    return str((root / place).resolve())
 
 
 def _inventories(root: Path, said: str | Sequence[str] | None) -> tuple[Path, ...]:

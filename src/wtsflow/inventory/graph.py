@@ -19,6 +19,8 @@ class Facts:
     transport: str = ""
     os: str = ""
     run_as: str = ""
+    become: bool | None = None
+    """Whether ``run_as`` is changed to; without a ``run_as`` it is root."""
     variables: dict[str, Json] = field(default_factory=dict)
     settings: dict[str, dict[str, Json]] = field(default_factory=dict)
     """Transport → its own settings."""
@@ -163,7 +165,7 @@ class Graph:
             port=facts.port,
             user=facts.user,
             os=facts.os,
-            run_as=facts.run_as,
+            run_as=(facts.run_as or "root") if facts.become else "",
             groups=groups,
             variables=facts.variables,
             settings=facts.settings.get(transport, {}),

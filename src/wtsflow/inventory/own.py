@@ -123,6 +123,7 @@ class _Reader:
             transport=said.get("transport", ""),
             os=said.get("os", ""),
             run_as=said.get("run_as", ""),
+            become=True if "run_as" in said else None,
             variables=dict(said.get("vars") or {}),
             settings={name: dict(said[name]) for name in _TRANSPORTS if said.get(name)},
         )

@@ -1,7 +1,8 @@
 """Words for messages."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
+from os.path import commonprefix
 
 
 def shown(value: object, limit: int = 60) -> str:
@@ -13,9 +14,19 @@ def shown(value: object, limit: int = 60) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``did you mean 'x'?`` when a known word is close, else nothing."""
-    close = get_close_matches(word, list(known), 1, 0.6)
-    return f"did you mean '{close[0]}'?" if close else ""
+    """``did you mean 'x'?`` when a known word is close, else nothing.
+
+    Among equally close ones, the one that begins most alike: ``web01`` for ``web0l``.
+    """
+    close = sorted(get_close_matches(word, list(known), 100, 0.6))
+    if not close:
+        return ""
+    best = max(close, key=lambda item: (_alike(word, item), len(commonprefix((word, item)))))
+    return f"did you mean '{best}'?"
+
+
+def _alike(word: str, other: str) -> float:
+    return SequenceMatcher(None, other, word).ratio()
 
 
 def listed(words: Iterable[str], limit: int = 8) -> str:
