@@ -133,6 +133,26 @@ def environment() -> str:
     )
 
 
+def records() -> str:
+    """Every type of record."""
+    from docs.records import KINDS
+
+    about = (
+        "What the journal (SQLite) and the audit log (JSON lines) hold, and what `--format jsonl` "
+        "streams. A key is recorded at most once for each run."
+    )
+    parts = [
+        "# Records",
+        about,
+        table(("type", "key", "written"), [(k, f"`{v.key}`", v.when) for k, v in KINDS.items()]),
+    ]
+    for name, kind in KINDS.items():
+        if kind.data:
+            rows = [(f"`{key}`", text) for key, text in kind.data.items()]
+            parts.append(f"## {name}\n\n{table(('data', 'meaning'), rows)}")
+    return "\n\n".join(parts)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands,
     "environment.md": environment,
@@ -144,6 +164,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "manifest.md": lambda: schema_page(
         "wtsflow-1", "Manifest keys", "`wtsflow schema` prints the schema for your editor."
     ),
+    "records.md": records,
     "rollouts.md": lambda: schema_page(
         "rollouts-1",
         "Rollout keys",
@@ -159,16 +180,16 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 
 
-def written() -> dict[Path, str]:
-    """Every reference page as it should be."""
-    return {FOLDER / name: f"{MARK}\n\n{make().rstrip()}\n" for name, make in PAGES.items()}
+def text(name: str) -> str:
+    """A reference page as it should be."""
+    return f"{MARK}\n\n{PAGES[name]().rstrip()}\n"
 
 
 def main() -> None:
     """Write the pages."""
     FOLDER.mkdir(exist_ok=True)
-    for path, text in written().items():
-        path.write_text(text, encoding="utf-8")
+    for name in PAGES:
+        (FOLDER / name).write_text(text(name), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Schema = Mapping[str, Any]
+RESERVED = "Reserved for a later version:"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -50,6 +51,7 @@ class SchemaPages:
 
     def _section(self, name: str, schema: Schema) -> Iterator[str]:
         for title, part in self._objects(name, schema):
+            known, reserved = self._sorted(part)
             rows = [
                 (
                     f"`{key}`",
@@ -57,15 +59,30 @@ class SchemaPages:
                     "yes" if key in part.get("required", ()) else "",
                     self.meaning(value),
                 )
-                for key, value in self._properties(part).items()
+                for key, value in known.items()
             ]
-            heading = f"## {title}\n\n" if title else "## The file\n\n"
-            said = part.get("description", "")
-            yield (
-                heading
-                + (f"{said}\n\n" if said else "")
-                + table(("key", "value", "required", "meaning"), rows)
-            )
+            texts = [f"## {title or 'The file'}", str(part.get("description", ""))]
+            if rows:
+                texts.append(table(("key", "value", "required", "meaning"), rows))
+            if reserved:
+                texts.append("Reserved for later versions:")
+                texts.append(
+                    "\n".join(f"- `{key}`: {self.after(value)}" for key, value in reserved.items())
+                )
+            yield "\n\n".join(text for text in texts if text)
+
+    def _sorted(self, schema: Schema) -> tuple[dict[str, Schema], dict[str, Schema]]:
+        """The keys that work, and those that only have a message."""
+        keys = self._properties(schema)
+        reserved = {key for key, value in keys.items() if self.meaning(value).startswith(RESERVED)}
+        return (
+            {key: value for key, value in keys.items() if key not in reserved},
+            {key: value for key, value in keys.items() if key in reserved},
+        )
+
+    def after(self, schema: Schema) -> str:
+        """What a reserved key will mean."""
+        return self.meaning(schema).removeprefix(RESERVED).strip()
 
     def _objects(self, name: str, schema: Any) -> Iterator[tuple[str, Schema]]:
         """The schema itself and what lies below it, as far as it has keys of its own."""
@@ -123,6 +140,9 @@ class SchemaPages:
         name = schema["$ref"].rpartition("/")[2]
         referred = self._referred(schema)
         if any(True for _ in self._objects(name, referred)):
+            for word in ("anyOf", "oneOf"):
+                if word in referred:
+                    return self._either(referred[word], name)
             return f"[{name}](#{anchor(name)})"
         return str(referred.get("title") or self.kind(referred))
 
