@@ -14,7 +14,7 @@ from wtsflow.engine import timing
 from wtsflow.engine.decision import Decision
 from wtsflow.engine.scope import Frame, Names
 from wtsflow.engine.state import BAD, Attempt, State
-from wtsflow.engine.status import PENDING, Failure, Status, merged, skipped, untouched
+from wtsflow.engine.status import PENDING, Failure, Status, Tally, merged, skipped, untouched
 from wtsflow.engine.verdict import verdict
 from wtsflow.model.expression import ExpressionError, condition, evaluate
 from wtsflow.model.plan import LOCAL
@@ -82,7 +82,7 @@ class _Walker:
 
     def _halted(self, step: Step, frame: Frame) -> bool:
         known = self.state.done.get(frame.instance(step.path))
-        return isinstance(known, Status) and known.halts
+        return known is not None and known.halts
 
     def machines(self, step: Step, frame: Frame) -> frozenset[str]:
         """Every machine that a step and what is below it would run on."""
@@ -99,7 +99,7 @@ class _Walker:
     def step(self, step: Step, frame: Frame, *, fresh: bool) -> Status:
         path = frame.instance(step.path)
         known = self.state.done.get(path)
-        if isinstance(known, Status):
+        if known is not None:
             return known
         status = self._once_allowed(step, frame, path, fresh=fresh)
         if status.done and status.begun:
@@ -213,7 +213,7 @@ class _Walker:
             return skipped()
         path = inner.instance(step.path)
         known = self.state.done.get(path)
-        if isinstance(known, Status):
+        if known is not None:
             return known
         if not fresh and path not in self.state.entered:
             return untouched(self.machines(step, inner))
@@ -272,26 +272,35 @@ class _Walker:
 
     def script(self, step: Step, frame: Frame, path: str, *, fresh: bool) -> Status:
         members = self.names.members(step, frame)
-        alive = [member for member in members if member not in frame.lost]
-        if not alive:
-            return skipped()
+        tally = self.state.tallies.get(path)
+        if tally is None:
+            tally = Tally([member for member in members if member not in frame.lost])
+            if not tally.open:
+                return skipped()
+            self.state.tallies[path] = tally
         share = step.max_failed or Share(100, percent=True)
-        failed: dict[str, Failure] = {}
-        found: list[Status] = []
-        for member in alive:
-            open_ = fresh and not share.exceeded(len(failed), len(members))
+        left: list[str] = []
+        unsettled: list[Status] = []
+        for index, member in enumerate(tally.open):
+            if fresh and self.decision.free <= 0 and not self._has_begun(path, member):
+                left += tally.open[index:]
+                unsettled.append(PENDING)
+                break
+            open_ = fresh and not share.exceeded(len(tally.failed), len(members))
             status = self._member(step, frame, path, member, fresh=open_)
-            failed.update(status.failed)
-            found.append(status)
-        whole = merged(found)
-        begun = any(status.begun for status in found)
-        halts = bool(failed) and (
-            len(failed) == len(alive) or share.exceeded(len(failed), len(members))
+            if status.done and status.begun:
+                tally.settle(status)
+            else:
+                left.append(member)
+                unsettled.append(status)
+        tally.open = left
+        halts = bool(tally.failed) and (
+            len(tally.failed) == tally.total or share.exceeded(len(tally.failed), len(members))
         )
-        outcome = next(iter(failed.values())).outcome if failed else whole.outcome
-        if not failed and len(found) == 1:
-            outcome = found[0].outcome
-        return replace(whole, outcome=outcome, halts=halts, begun=begun)
+        return tally.status(unsettled, halts=halts)
+
+    def _has_begun(self, path: str, target: str) -> bool:
+        return target in self.state.attempts.get(path, ())
 
     def _member(self, step: Step, frame: Frame, path: str, target: str, *, fresh: bool) -> Status:
         """How the step stands on one target."""

@@ -134,13 +134,13 @@ class _Steps(Mapping[str, object]):
 
     def _loop(self, step: Step) -> dict[str, object]:
         status = self._names.state.done.get(self._frame.outer(step.path))
-        items: Mapping[str, str] = getattr(status, "items", {})
+        items = status.items if status else {}
         return {
             "outputs": {
                 "succeeded": [key for key, outcome in items.items() if outcome not in BAD],
                 "failed": [key for key, outcome in items.items() if outcome in BAD],
             },
-            "outcome": getattr(status, "outcome", ""),
+            "outcome": status.outcome if status else "",
         }
 
     def __iter__(self) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from wtsflow.engine.status import Status, Tally
 from wtsflow.model.record import Event, Outcome, Stop
 from wtsflow.model.values import Json
 
@@ -59,7 +60,9 @@ class State:
     running: int = 0
     entered: dict[str, float] = field(default_factory=dict)
     """When a group, loop or item was first allowed to begin."""
-    done: dict[str, object] = field(default_factory=dict)
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    """How script steps stand on their members, by path."""
+    done: dict[str, Status] = field(default_factory=dict)
     """What :mod:`decide` found to be final, by path, so that it looks at nothing twice."""
 
     def apply(self, event: Event, at: float) -> None:

@@ -62,3 +62,37 @@ def merged(statuses: Iterable[Status]) -> Status:
         if status.halts and not halts:
             halts, outcome = True, status.outcome
     return Status(done, outcome, failed, halts, unfinished, ended=ended)
+
+
+@dataclass(slots=True)
+class Tally:
+    """How a script step stands on its members: those settled are looked at once."""
+
+    open: list[str]
+    total: int = field(init=False)
+    failed: dict[str, Failure] = field(default_factory=dict)
+    first: str = ""
+    ended: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.total = len(self.open)
+
+    def settle(self, status: Status) -> None:
+        """Take in a member that has come to its end."""
+        self.failed.update(status.failed)
+        self.first = self.first or str(status.outcome)
+        self.ended = max(self.ended, status.ended)
+
+    def status(self, unsettled: list[Status], *, halts: bool) -> Status:
+        """The step's status with that of the members still open."""
+        rest = merged(unsettled)
+        outcome = next(iter(self.failed.values())).outcome if self.failed else self.first
+        return Status(
+            done=rest.done,
+            outcome=outcome if self.total == 1 or self.failed else Outcome.SUCCESS,
+            failed=dict(self.failed),
+            halts=halts,
+            unfinished=rest.unfinished,
+            begun=len(self.open) < self.total or any(status.begun for status in unsettled),
+            ended=self.ended,
+        )
