@@ -10,6 +10,7 @@ from docs import generate
 from docs.records import KINDS
 from docs.tables import SchemaPages, anchor
 
+from wtsflow import manifest, source
 from wtsflow.cli.main import COMMANDS
 from wtsflow.errors import Exit
 from wtsflow.model.record import Event
@@ -134,3 +135,31 @@ def test_every_make_target_that_the_prose_names_exists(path: Path) -> None:
 def test_nothing_is_left_for_later(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert re.findall(r"\b(?:TODO|TBD|FIXME|XXX)\b|lorem ipsum|coming soon", text) == []
+
+
+# --- the examples ---------------------------------------------------------------------------
+
+
+def examples() -> Iterator[tuple[str, str, str]]:
+    """Every YAML block that names its file in a first comment: page, file, text."""
+    for path in PROSE:
+        for kind, text in FENCE.findall(path.read_text(encoding="utf-8")):
+            named = re.match(r"# (\S+\.ya?ml)\n", text)
+            if kind == "yaml" and named:
+                yield ids(path), named[1], text
+
+
+def findings(name: str, text: str) -> tuple[object, ...]:
+    if name.startswith("manifests/"):
+        return manifest.read(text, name, scripts=None)[1]
+    schemas = {"wtsflow.yaml": "workspace-1", "inventory.yaml": "inventory-1"}
+    schema = "rollouts-1" if name == "rollouts.yaml" else schemas.get(name, "sidecar-1")
+    return source.check(source.load(text, name), schema)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [pytest.param(name, text, id=f"{page}:{name}") for page, name, text in examples()],
+)
+def test_every_example_file_is_valid(name: str, text: str) -> None:
+    assert findings(name, text) == ()
