@@ -195,8 +195,8 @@ def test_nesting_may_be_deeper_than_python_recurses(tmp_path: Path) -> None:
                 "wts606",
                 3,
                 12,
-                "'password' would be a secret in a plain file keep it in the keyring, "
-                "and remove it here",
+                "'password' would be a secret in a plain file "
+                + "keep it in the keyring, and remove it here",
             ),
         ),
         ("hosts:\n  local: {}\n", ("wts601", 2, 3, "'local' is taken choose another name")),

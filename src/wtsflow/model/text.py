@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
-from os.path import commonprefix
 
 
 def shown(value: object, limit: int = 60) -> str:
@@ -21,12 +20,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     close = sorted(get_close_matches(word, list(known), 100, 0.6))
     if not close:
         return ""
-    best = max(close, key=lambda item: (_alike(word, item), len(commonprefix((word, item)))))
+    best = max(close, key=lambda item: _alike(word, item))
     return f"did you mean '{best}'?"
 
 
-def _alike(word: str, other: str) -> float:
-    return SequenceMatcher(None, other, word).ratio()
+def _alike(word: str, other: str) -> tuple[float, int]:
+    same = (place for place, pair in enumerate(zip(word, other, strict=False)) if len({*pair}) > 1)
+    return SequenceMatcher(None, other, word).ratio(), next(same, min(len(word), len(other)))
 
 
 def listed(words: Iterable[str], limit: int = 8) -> str:

@@ -20,6 +20,8 @@ NAME = "wtsflow.yaml"
 LOCK = "wtsflow.lock"
 DEFAULT = "default"
 """The alias of the repository whose pins have no prefix."""
+PATHS = ("known_hosts", "config", "identity")
+"""Settings of ssh that name files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,20 @@ class Workspace:
         )
 
     def inventory(self, more: Sequence[Path] = ()) -> inventory.Listing:
-        """The targets: of ``more`` when given (``--inventory``), else of the workspace."""
-        return inventory.load(tuple(more) or self.inventories)
+        """The targets: of ``more`` when given (``--inventory``), else of the workspace.
+
+        What ``ssh:`` says here lies below what the inventories say.
+        """
+        ssh = {key: self._from_here(key, value) for key, value in self.ssh.items()}
+        return inventory.load(
+            tuple(more) or self.inventories, inventory.Facts(settings={"ssh": ssh} if ssh else {})
+        )
+
+    def _from_here(self, key: str, value: Json) -> Json:
+        """Files that wtsflow.yaml names are looked for beside it."""
+        if key in PATHS and isinstance(value, str) and not value.startswith("~"):
+            return str(self.root / value)
+        return value
 
     def repository(
         self, cache: Path, clock: Clock, *, allow_deprecated: bool = False

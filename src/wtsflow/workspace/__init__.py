@@ -1,0 +1,26 @@
+"""A folder with ``wtsflow.yaml``, and the settings that hold in it."""
+
+from wtsflow.workspace.folder import DEFAULT, LOCK, NAME, Workspace, locate, refuse_foreign
+from wtsflow.workspace.settings import (
+    SETTINGS,
+    Origin,
+    Setting,
+    Settings,
+    UserFile,
+    effective,
+)
+
+__all__ = [
+    "DEFAULT",
+    "LOCK",
+    "NAME",
+    "SETTINGS",
+    "Origin",
+    "Setting",
+    "Settings",
+    "UserFile",
+    "Workspace",
+    "effective",
+    "locate",
+    "refuse_foreign",
+]
