@@ -1,8 +1,10 @@
 """What a script says of itself: by its sidecar, else by its own text. Nothing is executed."""
 
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 
 from wtsflow.model.script import Interface, Language
+from wtsflow.scripts import powershell, python, shell, sidecar as sidecars
 
 _LANGUAGES = {
     ".ps1": Language.POWERSHELL,
@@ -22,6 +24,13 @@ _INTERPRETERS = {
     "ksh": Language.SHELL,
     "zsh": Language.SHELL,
 }
+_READERS: Mapping[Language, Callable[[str], Interface]] = {
+    Language.POWERSHELL: powershell.read,
+    Language.PYTHON: python.read,
+    Language.SHELL: shell.read,
+    Language.OTHER: lambda _text: Interface(),
+}
+_MARKS = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 
 
 def language(path: str, content: bytes) -> Language:
@@ -40,5 +49,18 @@ def language(path: str, content: bytes) -> Language:
 
 
 def interface(path: str, content: bytes, sidecar: str | None) -> Interface:
-    """The interface of a script. Raises ConfigError when its sidecar is wrong."""
-    return Interface()
+    """The interface of a script, by the text of its sidecar (None: it has none) and its own.
+
+    Raises ManifestError with every finding about the sidecar.
+    """
+    declared = sidecars.read(sidecar, f"{path}.yaml") if sidecar is not None else None
+    found = _READERS[language(path, content)](text(content))
+    return found if declared is None else sidecars.completed(declared, found)
+
+
+def text(content: bytes) -> str:
+    """A script's bytes as text: UTF-8, or UTF-16 by its mark as PowerShell's editors write it."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return content[2:].decode(encoding, "replace")
+    return content.decode("utf-8-sig", "replace")
