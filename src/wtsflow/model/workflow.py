@@ -116,6 +116,13 @@ class Rolling:
     pause: float = 0.0
     max_failed: Share = field(default_factory=lambda: Share(0))
 
+    def waves(self, total: int) -> tuple[int, ...]:
+        """How many of ``total`` items each wave has, in order."""
+        canary = min(self.canary, total)
+        size = max(1, self.batch.of(total))
+        sizes = [min(size, total - start) for start in range(canary, total, size)]
+        return (canary, *sizes) if canary else tuple(sizes)
+
 
 class Then(StrEnum):
     """What follows a handled failure."""

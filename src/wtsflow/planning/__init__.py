@@ -2,6 +2,7 @@
 
 from wtsflow.planning.bind import bind
 from wtsflow.planning.freeze import differences, freeze, thaw
+from wtsflow.planning.outline import Node, Outline, outline
 from wtsflow.planning.resolve import resolve
 
-__all__ = ["bind", "differences", "freeze", "resolve", "thaw"]
+__all__ = ["Node", "Outline", "bind", "differences", "freeze", "outline", "resolve", "thaw"]

@@ -1,0 +1,228 @@
+"""What a command line asks to run: manifest, answers, ticket, limit and settings.
+
+``plan``, ``run`` and ``apply`` share it, so that what was planned is what is run.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wtsflow.cli.common import Frame, frame, note
+from wtsflow.errors import ConfigError, UsageError
+from wtsflow.model.text import shown
+from wtsflow.model.values import Json, Secret
+from wtsflow.model.workflow import Input, Type, Workflow
+
+if TYPE_CHECKING:
+    from wtsflow.app import App, Prepared
+    from wtsflow.workspace import Settings, Workspace
+
+VARIABLE = "WTSFLOW_INPUT_"
+MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The options that ``plan`` and ``run`` have in common, as they were typed."""
+
+    manifest: str
+    inputs: Sequence[str] = ()
+    files: Sequence[str] = ()
+    """``--inputs``: ``@file``, a file, or ``-``."""
+    ticket: str = ""
+    limit: str = ""
+    inventories: Sequence[Path] = ()
+    flags: Mapping[str, object] = field(default_factory=dict)
+    """Settings by name, None where the flag was not given."""
+    ask: bool = True
+    """Whether missing inputs may be asked for at a terminal."""
+
+
+def user_file(here: Frame) -> Path:
+    """The settings file of the user: ``WTSFLOW_CONFIG``, or in the platform's place."""
+    import platformdirs
+
+    said = here.environ.get("WTSFLOW_CONFIG")
+    folder = platformdirs.user_config_path("wtsflow", appauthor=False)
+    return Path(said) if said else folder / "config.yaml"
+
+
+def configured(flags: Mapping[str, object]) -> tuple["Workspace", "Settings"]:
+    """The workspace, with the user's defaults below it, and every setting's value."""
+    from wtsflow.workspace import UserFile, Workspace, effective
+
+    here = frame()
+    user = UserFile.read(user_file(here))
+    found = Workspace.find(here.start)
+    settings = effective(flags=flags, environ=here.environ, workspace=found, user=user)
+    ssh = {"connect_timeout": settings.connect_timeout, **user.ssh, **found.ssh}
+    return replace(found, ssh=ssh), settings
+
+
+def opened(flags: Mapping[str, object]) -> tuple["App", "Settings"]:
+    """The application on the present workspace."""
+    from wtsflow.app import App
+
+    workspace, settings = configured(flags)
+    here = frame()
+    return App(workspace, here.state, here.cache, here.environ), settings
+
+
+def prepare(request: Request) -> tuple["App", "Prepared"]:
+    """Read the manifest, take the answers together, and plan. Raises WtsflowError."""
+    app, settings = opened(request.flags)
+    text, name = manifest_text(request.manifest, app.workspace)
+    workflow = app.load(text, name)
+    prepared = app.plan(
+        workflow,
+        answers(request, workflow, frame()),
+        inventories=request.inventories,
+        ticket=request.ticket,
+        limit=limit(request.limit),
+        parallel=settings.parallel,
+        timeout=settings.timeout,
+    )
+    for warning in dict.fromkeys(s.warning for s in prepared.plan.scripts.values() if s.warning):
+        note(f"warning: {warning}")
+    return app, prepared
+
+
+def manifest_text(name: str, workspace: "Workspace") -> tuple[bytes, str]:
+    """The bytes of a manifest, read once, and what it is called: a file, ``-``, or a name.
+
+    ``disk/clean-up`` is looked for in the workspace's folder of manifests too. Raises UsageError.
+    """
+    if name == "-":
+        return sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>"
+    inside = workspace.manifests / name
+    for path in (Path(name), inside, inside.with_name(f"{inside.name}.yaml")):
+        if path.is_file():
+            try:
+                return path.read_bytes(), str(path)
+            except OSError as error:
+                raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    raise UsageError(
+        f"there is no manifest '{shown(name, 200)}'",
+        cure=f"name a file, or one below {workspace.manifests}",
+    )
+
+
+# --- inputs -----------------------------------------------------------------------------------
+
+
+def answers(request: Request, workflow: Workflow, here: Frame) -> dict[str, Json]:
+    """The inputs as given: ``--input`` wins over ``--inputs``, that over the environment.
+
+    Secrets come from files, the environment or a prompt, never from the command line, where every
+    user of the machine can read them. Raises UsageError.
+    """
+    given: dict[str, Json] = from_environment(workflow, here.environ)
+    for name in request.files:
+        given.update(from_file(name))
+    given.update(from_pairs(request.inputs, workflow))
+    if request.ask and terminal():
+        for declared in workflow.inputs.values():
+            if declared.required and given.get(declared.name) is None:
+                given[declared.name] = prompt(declared)
+    for name, declared in workflow.inputs.items():
+        value = given.get(name)
+        if declared.type is Type.SECRET and isinstance(value, str):
+            given[name] = secret = Secret(value)
+            here.secrets.append(secret)
+    return given
+
+
+def from_pairs(pairs: Sequence[str], workflow: Workflow) -> dict[str, Json]:
+    """``--input name=value`` texts."""
+    given: dict[str, Json] = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign or not name:
+            raise UsageError(f"--input {shown(name)}: a '=' is missing", cure="--input name=value")
+        declared = workflow.inputs.get(name)
+        if declared is not None and declared.type is Type.SECRET:
+            raise UsageError(
+                f"input '{name}' is a secret: other users of this machine can read a command line",
+                cure=f"give it in {VARIABLE}{name.upper()}, in --inputs @file, or at the prompt",
+            )
+        if name in given:
+            raise UsageError(f"--input {shown(name)} is there twice", cure="keep one")
+        given[name] = value
+    return given
+
+
+def from_environment(workflow: Workflow, environ: Mapping[str, str]) -> dict[str, Json]:
+    """``WTSFLOW_INPUT_<NAME>`` of the inputs that the workflow declares."""
+    return {
+        name: environ[VARIABLE + name.upper()]
+        for name in workflow.inputs
+        if VARIABLE + name.upper() in environ
+    }
+
+
+def from_file(name: str) -> dict[str, Json]:
+    """The YAML or JSON map in ``@file`` (or ``file``), or on standard input (``-``)."""
+    from wtsflow import source
+
+    name = name.removeprefix("@")
+    document = source.load(_read(name, "--inputs"), "<stdin>" if name == "-" else name)
+    if not isinstance(document.data, dict):
+        raise UsageError(f"--inputs {shown(name)} is not a map", cure="write 'name: value' lines")
+    return document.data
+
+
+def _read(name: str, option: str) -> bytes:
+    if name == "-":
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{option} {shown(name, 200)}: {error.strerror}") from None
+
+
+def terminal() -> bool:
+    """Whether a person can be asked: both ends of the question are a terminal."""
+    return bool(sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty())
+
+
+def prompt(declared: Input) -> Json:
+    """Ask for one input, on standard error; what is typed for a secret is not shown."""
+    import typer
+
+    if declared.help:
+        note(declared.help)
+    if declared.choices:
+        note(f"one of: {', '.join(str(choice) for choice in declared.choices)}")
+    words = shown(declared.title or declared.name, 200)
+    hidden = declared.type is Type.SECRET
+    return str(typer.prompt(words, err=True, hide_input=hidden))
+
+
+# --- limit ------------------------------------------------------------------------------------
+
+
+def limit(text: str) -> str:
+    """The host pattern of ``--limit``: as it stands, ``@file`` or ``-`` with one for each line."""
+    if text != "-" and not text.startswith("@"):
+        return text
+    lines = _read(text.removeprefix("@"), "--limit").decode(errors="replace").splitlines()
+    wanted = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not wanted:
+        raise UsageError(f"--limit {shown(text)} names no target", cure="write one for each line")
+    return ",".join(wanted)
+
+
+def plan_document(path: Path) -> dict[str, Json]:
+    """The JSON object in a plan file. Raises UsageError, ConfigError."""
+    try:
+        data = json.loads(_read(str(path), "plan").decode())
+    except (ValueError, RecursionError):
+        raise ConfigError(
+            f"{path} is not a plan: it is not JSON", cure="wtsflow plan MANIFEST -o FILE makes one"
+        ) from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} is not a plan", cure="wtsflow plan MANIFEST -o FILE makes one")
+    return data
