@@ -2,8 +2,10 @@
 
 ``wtsflow.event/1``: one object a line, written as it happens, in the run's order::
 
-    {"schema": "wtsflow.event/1", "type": "record", "run", "seq", "time", "event", "subject", "data"}
-    {"schema": "wtsflow.event/1", "type": "line", "run", "path", "target", "stream", "text"}
+    {"schema": "wtsflow.event/1", "type": "record",
+     "run", "seq", "time", "event", "subject", "data"}
+    {"schema": "wtsflow.event/1", "type": "line",
+     "run", "path", "target", "stream", "text"}
 
 A ``record`` is also in the journal: ``event`` is ``opened started finished lost skipped waiting
 waited stopping closed``, ``subject`` says of what, ``data`` depends on the event. A ``line`` is

@@ -12,8 +12,8 @@
     scripts       [{pin, version, commit, blob, sha256, choice?}]
     started, ended    RFC 3339; ended is null while it goes on
     duration_ms   null while it goes on
-    status        success | failed | timeout | unreachable | cancelled | rejected | unknown | partial,
-                  or running | waiting | stopping while it goes on
+    status        success | failed | timeout | unreachable | cancelled | rejected | unknown |
+                  partial; or running | waiting | stopping while it goes on
     exit          {code, name}; null while it goes on
     stopping      {reason, exit}; null where nobody stopped it
     targets       [{name, outcome, step, message}], by name

@@ -38,9 +38,8 @@ class Attempt:
 
     @property
     def label(self) -> str:
-        """A short name for a person: the path without its own target; a number gets the title."""
-        path = self.path.replace(f"[{self.target}]", "")
-        return f"{path} {self.title}" if self.title and path[-1:].isdigit() else path
+        """A short name for a person: the path without its own target."""
+        return named(self.path.replace(f"[{self.target}]", ""), self.title)
 
     @property
     def tail(self) -> tuple[str, ...]:
@@ -135,7 +134,8 @@ class Tally:
         attempt.stop = str(data.get("stop") or "")
         attempt.outputs = data.get("outputs") or {}
         attempt.output = data.get("output") or {}
-        attempt.duration_ms = int(data.get("duration_ms") or 0)
+        between = round((seconds(time) - seconds(attempt.started)) * 1000)
+        attempt.duration_ms = int(data.get("duration_ms") or between)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -155,6 +155,11 @@ class Tally:
         """The last attempt of a step on a target."""
         found = [one for one in self.attempts.values() if (one.path, one.target) == (path, target)]
         return found[-1] if found else None
+
+
+def named(path: str, title: str) -> str:
+    """A step's path, with its title instead of a mere number (``step3``) at its end."""
+    return re.sub(r"(?<![^/])step\d+$", lambda _: title, path) if title else path
 
 
 def split(name: str) -> tuple[str, str, int]:

@@ -1,0 +1,246 @@
+"""A run, shown to a person while it happens.
+
+On a terminal: output scrolls by, each line with its target, above a live area that says what runs.
+Elsewhere (a pipe, a file, a dumb terminal): the same lines without the area. ``quiet``, for cron:
+nothing when all is well, else the end summary. ``verbose``: every beginning and what was skipped.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+from wtsflow.model.plan import Plan
+from wtsflow.model.record import Line, Record
+from wtsflow.model.terminal import Style, visible
+from wtsflow.ports import Clock
+from wtsflow.subscribers import words
+from wtsflow.subscribers.area import area
+from wtsflow.subscribers.pace import Pace
+from wtsflow.subscribers.progress import Progress
+from wtsflow.subscribers.summary import summary
+from wtsflow.subscribers.tally import Tally
+from wtsflow.subscribers.words import Spans, painted
+
+if TYPE_CHECKING:
+    from wtsflow.subscribers.screen import Screen
+
+FULL = 2000
+"""Rows that may gather before they are written in the thread that brings them."""
+BEAT = 0.25
+"""Seconds between two drawings of the live area when nothing happens."""
+LAST = 400
+"""Characters kept of a target's last line."""
+ASCII = str.maketrans({"✓": "+", "✗": "x", "•": "*", "▸": ">", "━": "=", "─": "-", "…": "~"})
+
+
+class Console:
+    """Use it as a context around the run: the terminal is put right again whatever happens.
+
+    ``stream`` is where it is shown, ``live`` whether that is a terminal that can do it, ``output``
+    the folder of the run's whole output (for the summary), ``plan`` what progress is measured by
+    (without it: only counted). ``size`` (columns, lines) is for tests, and where there is no live
+    area it gives the width (default: 80). When the reader goes away the run continues and nothing
+    more is written.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        clock: Clock,
+        *,
+        style: Style = Style(),  # noqa: B008 - frozen
+        live: bool = False,
+        quiet: bool = False,
+        verbose: int = 0,
+        plan: Plan | None = None,
+        output: Callable[[str], str] = lambda _run: "",
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        self.tally = Tally()
+        self._stream: TextIO | None = stream
+        self._clock = clock
+        self._style = style
+        self._quiet = quiet
+        self._verbose = verbose
+        self._output = output
+        self._size = size
+        self._progress = Progress.of(plan)
+        self._rows: list[str] = []
+        self._last: dict[tuple[str, str], str] = {}
+        self._prefixes: dict[tuple[str, str, str], str] = {}
+        self._order: dict[str, int] = {}
+        self._names = 0
+        self._steps: set[str] = set()
+        self._plain = not _unicode(stream)
+        self._screen = self._open(live and not quiet)
+        self._pace = Pace(self._flush, clock.monotonic, beat=BEAT if self._screen else None)
+
+    def _open(self, live: bool) -> "Screen | None":
+        if not live or self._stream is None:
+            return None
+        from wtsflow.subscribers.screen import Screen
+
+        screen = Screen(self._stream, self._style, self._area, self._size)
+        return screen if screen.fit else None
+
+    def __enter__(self) -> Self:
+        with self._writing():
+            if self._screen:
+                self._screen.start()
+        self._pace.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pace.__exit__(kind, error, trace)
+        self._leave()
+
+    def __call__(self, seen: Record | Line) -> None:
+        with self._pace.lock:
+            if isinstance(seen, Line):
+                self._line(seen)
+            else:
+                self._record(seen)
+            full = len(self._rows) >= FULL
+        if full:
+            self._pace.now()
+        else:
+            self._pace.touch()
+
+    # --- what comes in --------------------------------------------------------------------
+
+    def _line(self, line: Line) -> None:
+        if self._quiet:
+            return
+        if self._screen:
+            self._last[line.path, line.target] = line.text[:LAST]
+        self._rows.append(self._prefix(line.target, line.path, line.stream) + line.text)
+
+    def _record(self, record: Record) -> None:
+        event = record.event
+        started = event.subject in self.tally.running
+        self.tally.add(record)
+        match event.type:
+            case "opened":
+                self._opened()
+            case "started":
+                self._began(event.subject)
+            case "finished" | "lost":
+                self._ended(event.subject, started=started)
+            case "skipped" if self._verbose:
+                why = visible(self.tally.skipped[event.subject])
+                self._say([(f"- {visible(event.subject)} skipped: {why}", "dim")])
+            case "waiting":
+                self._say(words.waits(event.subject, self.tally.waiting[event.subject]))
+            case "stopping":
+                self._say(words.stopping(event.data))
+            case "closed":
+                self._closed()
+
+    def _opened(self) -> None:
+        names = [name for name in self.tally.targets if name != "local"]
+        self._order = {name: number for number, name in enumerate(names)}
+        self._names = words.columns(names or ["local"], 24)
+        for line in (*words.header(self.tally, self._columns()), []):
+            self._say(line)
+
+    def _began(self, name: str) -> None:
+        attempt = self.tally.attempts[name]
+        self._progress.began(attempt)
+        if self._verbose:
+            self._say(words.began(attempt), attempt.target)
+        elif attempt.step not in self._steps:
+            self._say(words.step(attempt))
+        self._steps.add(attempt.step)
+
+    def _ended(self, name: str, *, started: bool) -> None:
+        attempt = self.tally.attempts[name]
+        self._progress.ended(attempt, started=started)
+        self._last.pop((attempt.path, attempt.target), None)
+        self._say(words.ended(attempt), attempt.target)
+
+    def _closed(self) -> None:
+        if self._quiet and (self.tally.closed or {}).get("status") == "success":
+            return
+        self._pace.now()
+        cells = self._columns()
+        self._leave()
+        lines = summary(self.tally, cells, self._output(self.tally.run))
+        if self._quiet:
+            lines = [*words.header(self.tally, cells), *lines]
+        self._rows += [self._text(line) for line in lines]
+
+    # --- rows -----------------------------------------------------------------------------
+
+    def _say(self, line: Spans, target: str = "") -> None:
+        if not self._quiet:
+            prefix = self._name(target) if target else ""
+            self._rows.append(prefix + self._text(line))
+
+    def _text(self, line: Spans) -> str:
+        text = painted(line, self._style)
+        return text.translate(ASCII) if self._plain else text
+
+    def _name(self, target: str) -> str:
+        name = words.padded(visible(target), self._names)
+        turn = self._order.get(target, 0) % len(words.TARGETS)
+        return self._style(name, words.TARGETS[turn]) + " "
+
+    def _prefix(self, target: str, path: str, stream: str) -> str:
+        """What stands before a line of output; the step too where a target runs several."""
+        several = path if self.tally.busy[target] > 1 else ""
+        key = (target, several, stream)
+        if key not in self._prefixes:
+            bar = self._style("!", "red") if stream == "stderr" else self._style("|", "dim")
+            step = f"{visible(path.replace(f'[{target}]', ''))} " if several else ""
+            self._prefixes[key] = f"{self._name(target)}{step}{bar} "
+        return self._prefixes[key]
+
+    # --- writing --------------------------------------------------------------------------
+
+    def _area(self, columns: int, lines: int) -> list[Spans]:
+        drawn = area(self.tally, self._progress, self._last, self._clock.now(), (columns, lines))
+        if not self._plain:
+            return drawn
+        return [[(text.translate(ASCII), names) for text, names in line] for line in drawn]
+
+    def _flush(self) -> None:
+        rows, self._rows = self._rows, []
+        with self._writing():
+            if self._screen:
+                self._screen.write(rows)
+            elif rows and self._stream:
+                self._stream.write("\n".join(rows) + "\n")
+                self._stream.flush()
+
+    def _columns(self) -> int:
+        if self._screen:
+            return self._screen.columns
+        return self._size[0] if self._size else 80
+
+    def _leave(self) -> None:
+        """End the live area; what is said after it is plain text."""
+        screen, self._screen = self._screen, None
+        with self._pace.lock, self._writing():
+            if screen:
+                screen.stop()
+
+    @contextlib.contextmanager
+    def _writing(self) -> "Iterator[None]":
+        """A reader that went away ends the writing, not the run."""
+        if self._stream is None:
+            yield
+            return
+        try:
+            yield
+        except (OSError, ValueError):  # a closed pipe, a terminal that is gone, a closed file
+            self._stream = self._screen = None
+
+
+def _unicode(stream: TextIO) -> bool:
+    return (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
