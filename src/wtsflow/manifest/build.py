@@ -4,9 +4,11 @@ It builds what can be built from data that may be wrong, so that everything else
 checked; whoever calls it must not use the result when there were errors.
 """
 
+import ast
 import hashlib
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wtsflow.errors import Diagnostic
@@ -40,6 +42,10 @@ from wtsflow.model.workflow import (
 from wtsflow.source import Document, Path
 
 _TYPES = {type_.value: type_ for type_ in Type}
+_RULES = {"habit": "wts302", "unclosed": "wts303", "insert": "wts312", "limit": "wts314"}
+_HABIT = re.compile(
+    r"\$\{\{|(\$\{|\{\{)\s*(?=(?:inputs|steps|targets|item|run|ticket|actor|failure)\b)"
+)
 
 
 @dataclass(slots=True)
@@ -49,17 +55,20 @@ class Builder:
     document: Document
     findings: list[Diagnostic] = field(default_factory=list)
     places: dict[str, Path] = field(default_factory=dict)
-    unsure: set[Path] = field(default_factory=set)
-    """Where something could not be built: nothing is concluded from its absence."""
+    conditions: list[tuple[Path, Expression]] = field(default_factory=list)
+    """``require``, with where each is."""
+    reported: list[tuple[Path, Expression]] = field(default_factory=list)
+    """``report: require:``, with where each is."""
+    needs_ticket: bool = False
 
     def workflow(self) -> Workflow:
         """The whole of it."""
         top = Part(self.document.data, ())
         text = self.document.text
-        return Workflow(
+        workflow = Workflow(
             name=top.text("name"),
             version=top.text("version"),
-            title=top.text("title"),
+            title=self.plain(top.at("title"), "a title"),
             owner=top.text("owner"),
             source=self.document.name,
             text=text,
@@ -74,8 +83,8 @@ class Builder:
             finally_=self.steps(top.at("finally"), "finally/"),
             outputs={name: self.value(part) for name, part in top.at("outputs").entries()},
             report=self.report(top.at("report")) if "report" in top else None,
-            needs_ticket=False,
         )
+        return replace(workflow, needs_ticket=self.needs_ticket)
 
     # --- what is declared -------------------------------------------------------------------
 
@@ -90,8 +99,8 @@ class Builder:
             name=name,
             type=type_ if known else Type.ANY,
             location=place,
-            title=part.text("title"),
-            help=part.text("help"),
+            title=self.plain(part.at("title"), "a title"),
+            help=self.plain(part.at("help"), "help"),
             default=part.raw("default"),
             has_default="default" in part,
             choices=tuple(choices) if isinstance(choices, list) else (),
@@ -117,15 +126,20 @@ class Builder:
     def requirements(self, part: Part) -> Iterable[Requirement]:
         for item in part.items():
             if that := self.expression(item.at("that")):
+                self.conditions.append(((*item.path, "that"), that))
                 yield Requirement(
-                    that, item.text("else"), self.document.location((*item.path, "that"))
+                    that,
+                    self.plain(item.at("else"), "this sentence"),
+                    self.document.location((*item.path, "that")),
                 )
 
     def report(self, part: Part) -> Report:
-        required = (self.expression(item) for item in part.at("require").items())
+        for item in part.at("require").items():
+            if expression := self.expression(item):
+                self.reported.append((item.path, expression))
         return Report(
             template=part.text("template"),
-            require=tuple(each for each in required if each),
+            require=tuple(expression for _, expression in self.reported),
             to=part.texts("to"),
         )
 
@@ -146,7 +160,7 @@ class Builder:
             action=self.action(part, path),
             location=self.document.location(part.path),
             id=part.text("id"),
-            title=part.text("title"),
+            title=self.plain(part.at("title"), "a title"),
             when=self.expression(part.at("when")),
             needs=part.texts("needs") if isinstance(part.raw("needs"), list) else None,
             arguments={name: self.value(item) for name, item in part.at("with").entries()},
@@ -238,31 +252,80 @@ class Builder:
     def template(self, part: Part) -> str | Template | None:
         if not isinstance(part.data, str):
             return None
+        if self.habits(part):
+            return None
         if "$" not in part.data:
             return part.data
         try:
-            return parse_template(part.data)
+            parsed = parse_template(part.data)
         except ExpressionError as error:
             self.refuse(part, error)
             return None
+        if isinstance(parsed, Template):
+            for expression, _ in parsed.expressions:
+                self.note(expression)
+        return parsed
 
     def expression(self, part: Part) -> Expression | None:
         if not isinstance(part.data, str) or not part.data:
             return None
         try:
-            return parse(part.data)
+            return self.note(parse(part.data))
         except ExpressionError as error:
             self.refuse(part, error)
             return None
 
+    def note(self, expression: Expression) -> Expression:
+        """Remember whether it mentions ``ticket``."""
+        if not self.needs_ticket and "ticket" in expression.text:
+            self.needs_ticket = any(
+                isinstance(node, ast.Name) and node.id == "ticket"
+                for node in ast.walk(expression.tree)
+            )
+        return expression
+
     def refuse(self, part: Part, error: ExpressionError) -> None:
         """Report an expression that cannot be read."""
-        self.unsure.add(part.path)
+        rule = _RULES.get(error.kind, "wts301")
+        cure = "put quotes around it if a ',' or ': ' cut it short" if rule == "wts303" else ""
         self.findings.append(
             self.document.diagnostic(
-                "wts301", error.message, part.path, offset=error.offset, length=error.length
+                rule, error.message, part.path, cure=cure, offset=error.offset, length=error.length
             )
         )
+
+    def habits(self, part: Part) -> bool:
+        """Report what other programs insert values with; returns whether there was any."""
+        match = _HABIT.search(part.data) if "{" in part.data else None
+        if match:
+            sign = "${{ }}" if match.group().startswith("${{") else match.group(1) + " }}"[-3:]
+            self.findings.append(
+                self.document.diagnostic(
+                    "wts304",
+                    f"'{sign}' is not used here",
+                    part.path,
+                    cure="write $(...)",
+                    offset=match.start(),
+                    length=len(match.group()),
+                )
+            )
+        return match is not None
+
+    def plain(self, part: Part, what: str) -> str:
+        """Text in which nothing is inserted."""
+        text = part.data if isinstance(part.data, str) else ""
+        if (start := text.find("$(")) >= 0:
+            self.findings.append(
+                self.document.diagnostic(
+                    "wts313",
+                    f"nothing is inserted in {what}: '$(' stays as it is",
+                    part.path,
+                    cure="values are inserted in 'with', 'outputs', 'hosts' and 'group'",
+                    offset=start,
+                    length=2,
+                )
+            )
+        return text
 
 
 def _name(part: Part, index: int) -> Any:

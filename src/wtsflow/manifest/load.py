@@ -1,14 +1,13 @@
 """Text to a checked workflow."""
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 
 from wtsflow.errors import Diagnostic, ManifestError, Severity
 from wtsflow.manifest.build import Builder
-from wtsflow.model.script import PinnedScript
+from wtsflow.manifest.check import Check
+from wtsflow.manifest.scripts import Lookup, Scripts
 from wtsflow.model.workflow import Workflow
 from wtsflow.source import check, scan
-
-Lookup = Callable[[str], PinnedScript]
 
 
 def load(
@@ -33,10 +32,33 @@ def read(
     document, findings = scan(text, source)
     if document.spot is None:
         return None, findings
+    shape = (*findings, *check(document, "wtsflow-1"))
     builder = Builder(document)
-    findings = (*findings, *check(document, "wtsflow-1"))
     workflow = builder.workflow()
-    findings = (*findings, *builder.findings)
-    ordered = tuple(sorted(findings, key=lambda each: (each.location.line, each.location.column)))
+    known = None
+    if scripts is not None:
+        known = Scripts(document)
+        known.look_up(workflow, scripts)
+    meaning = (*builder.findings, *Check(builder, workflow, known).all())
+    ordered = _by_place((*shape, *_told_once(shape, meaning)))
     valid = not any(each.severity is Severity.ERROR for each in ordered)
     return (workflow if valid else None), ordered
+
+
+def _by_place(findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    unique = dict.fromkeys(findings)
+    return tuple(sorted(unique, key=lambda each: (each.location.line, each.location.column)))
+
+
+def _told_once(
+    shape: tuple[Diagnostic, ...], meaning: Iterable[Diagnostic]
+) -> Iterator[Diagnostic]:
+    """Nothing is said about what a finding about the shape covers already."""
+    spans = [
+        ((at.line, at.column), (at.end_line, at.end_column))
+        for at in (each.location for each in shape)
+    ]
+    for each in meaning:
+        place = (each.location.line, each.location.column)
+        if not any(start <= place < end or start == place for start, end in spans):
+            yield each

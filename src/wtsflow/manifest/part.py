@@ -60,9 +60,11 @@ class Part:
     def texts(self, key: str) -> tuple[str, ...]:
         """The texts of a list."""
         value = self.raw(key)
-        return tuple(item for item in value if isinstance(item, str)) if isinstance(
-            value, list
-        ) else ()  # fmt: skip
+        return (
+            tuple(item for item in value if isinstance(item, str))
+            if isinstance(value, list)
+            else ()
+        )
 
     def number(self, key: str) -> float | None:
         """The number under a key."""

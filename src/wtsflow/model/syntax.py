@@ -137,6 +137,19 @@ def column(expression: Expression, node: ast.expr) -> int:
     return _column(expression.text, _held(expression.text), node.col_offset)
 
 
+def span(expression: Expression, node: ast.expr) -> tuple[int, int]:
+    """Offset and length of a node in the expression's text; of ``a.b`` only the ``b``."""
+    text, source = expression.text, _held(expression.text)
+    end = node.end_col_offset or node.col_offset + 1
+    start = node.col_offset
+    if isinstance(node, ast.Attribute):
+        start = end - len(_held(f".{node.attr}").encode()) + 1
+    elif isinstance(node, ast.Subscript):
+        start, end = node.slice.col_offset, node.slice.end_col_offset or end
+    first = _column(text, source, start)
+    return first, max(1, _column(text, source, end) - first)
+
+
 def _column(text: str, source: str, position: int) -> int:
     """A character of ``text`` from a position in bytes of the source that was parsed."""
     lead = len(text) - len(text.lstrip())

@@ -80,7 +80,8 @@ class Document:
                 name, spot = None, children[part]
             else:
                 break
-        if key and name is not None:
+        if key:
+            name = name or _first(spot)
             return name.start_mark, name.end_mark
         return spot.start.start_mark, spot.end.end_mark
 
@@ -142,6 +143,16 @@ class Document:
             found = spot.children[part]
             spot = found if isinstance(found, Spot) else found[1]
         return spot.start if spot is not None and hasattr(spot.start, "value") else None
+
+
+def _first(spot: Spot) -> Any:
+    """The event that a thing without a key begins with: what to point at instead of all of it."""
+    while spot.children:
+        if isinstance(spot.children, Mapping):
+            name: Any = next(iter(spot.children.values()))[0]
+            return name
+        spot = spot.children[0]
+    return spot.start
 
 
 def _line_column(raw: str, position: int) -> tuple[int, int]:

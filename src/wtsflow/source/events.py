@@ -25,7 +25,7 @@ def parser(text: str, *, pure: bool = False) -> Callable[[], Any]:
     """A function that gives the text's next event, by the C extension where there is one."""
     if not pure:
         try:
-            from _ruamel_yaml import CParser
+            from _ruamel_yaml import CParser  # type: ignore[import-not-found,unused-ignore]
         except ImportError:  # pragma: no cover - where no C extension was built
             pass
         else:
@@ -56,8 +56,12 @@ class Reader:
         next_event()  # the document's end
         more = next_event()
         if type(more).__name__ == "DocumentStartEvent":
-            self.report("wts012", "a second document begins here", more.start_mark,
-                        cure="one file holds one document: remove '---', or make two files")  # fmt: skip
+            self.report(
+                "wts012",
+                "a second document begins here",
+                more.start_mark,
+                cure="one file holds one document: remove '---', or make two files",
+            )
 
     def report(
         self, rule: str, message: str, mark: Any, *, cure: str = "", end: Any = None
@@ -99,8 +103,12 @@ class Reader:
     def _enter(self, event: Any, stack: "list[_Container]") -> None:
         self._count(event)
         if len(stack) >= MAX_DEPTH:
-            self.report("wts003", f"this is nested deeper than {MAX_DEPTH} levels",
-                        event.start_mark, end=event.end_mark)  # fmt: skip
+            self.report(
+                "wts003",
+                f"this is nested deeper than {MAX_DEPTH} levels",
+                event.start_mark,
+                end=event.end_mark,
+            )
             raise Stop
         if event.anchor is not None or event.tag is not None:
             self._properties(event)
@@ -173,8 +181,13 @@ class Reader:
             return False
         start = _Mark(mark.line, mark.column + len(rest) - len(comment))
         end = _Mark(mark.line, mark.column + len(rest))
-        self.report("wts008", "everything after '#' is a comment, so there is no value here",
-                    start, end=end, cure=f'put quotes around it: "{comment}"')  # fmt: skip
+        self.report(
+            "wts008",
+            "everything after '#' is a comment, so there is no value here",
+            start,
+            end=end,
+            cure=f'put quotes around it: "{comment}"',
+        )
         return True
 
     def _put(self, parent: "_Container", spot: Spot, value: Any) -> None:
@@ -194,8 +207,13 @@ class Reader:
                 self._bad_key(event)
         elif key in parent.data:
             first = parent.spots[key][0].start_mark.line + 1
-            self.report("wts009", f"'{key}' is here twice (first in line {first})",
-                        event.start_mark, end=event.end_mark, cure="keep one of the two")  # fmt: skip
+            self.report(
+                "wts009",
+                f"'{key}' is here twice (first in line {first})",
+                event.start_mark,
+                end=event.end_mark,
+                cure="keep one of the two",
+            )
         else:
             parent.data[key] = value
             parent.spots[key] = (event, spot)
@@ -204,8 +222,12 @@ class Reader:
         line = self.document.lines[event.start_mark.line]
         column = event.start_mark.column
         if "{" in line[max(0, column - 2) : column + 1]:
-            self.report("wts304", "'{{ }}' is not used here", event.start_mark,
-                        cure="write $(...) where a value is inserted")  # fmt: skip
+            self.report(
+                "wts304",
+                "'{{ }}' is not used here",
+                event.start_mark,
+                cure="write $(...) where a value is inserted",
+            )
         else:
             self.report("wts017", "a key must be a text", event.start_mark, end=event.end_mark)
 

@@ -35,7 +35,7 @@ def translated(document: Document, error: Any, verbs: tuple[str, ...]) -> Iterat
     """The diagnostics that one error of jsonschema stands for; none for what is known broken."""
     if isinstance(error.instance, Broken):
         return
-    say = _SAY.get(error.validator, _other)
+    say = _SAY.get(str(error.validator), _other)
     yield from say(document, error, verbs)
 
 
@@ -50,7 +50,7 @@ def _name(path: tuple[str | int, ...]) -> str:
 def _wanted(schema: Mapping[str, Any]) -> str:
     kinds = schema.get("type", "string")
     kinds = [kinds] if isinstance(kinds, str) else kinds
-    return schema.get("title") or " or ".join(_WANTED.get(kind, kind) for kind in kinds)
+    return str(schema.get("title") or " or ".join(_WANTED.get(kind, kind) for kind in kinds))
 
 
 def _unknown_key(document: Document, error: Any, verbs: tuple[str, ...]) -> Iterator[Diagnostic]:
@@ -62,9 +62,11 @@ def _unknown_key(document: Document, error: Any, verbs: tuple[str, ...]) -> Iter
         path = (*_path(error), key)
         if verb and key in verbs:
             yield document.diagnostic(
-                "wts106", f"a step does one thing: '{verb}' and '{key}' need two steps", path,
+                "wts106",
+                f"a step does one thing: '{verb}' and '{key}' need two steps",
+                path,
                 key=True,
-            )  # fmt: skip
+            )
             continue
         where = f" in a '{verb}' step" if verb else ""
         usable = [name for name, part in known.items() if "x-later" not in part]
@@ -124,7 +126,7 @@ def _form(document: Document, error: Any, _: Any) -> Iterator[Diagnostic]:
     yield document.diagnostic(rule, message, _path(error), key=names)
 
 
-def _name_form(document: Document, error: Any, verbs: tuple[str, ...]) -> Iterator[Diagnostic]:
+def _name_form(document: Document, error: Any, _: tuple[str, ...]) -> Iterator[Diagnostic]:
     message = f"{short(error.instance)} is not {_wanted(error.schema)}"
     path = (*_path(error), error.instance)
     yield document.diagnostic("wts105", message, path, key=True)
@@ -135,11 +137,12 @@ def _not(document: Document, error: Any, verbs: tuple[str, ...]) -> Iterator[Dia
     if error.schema.get("x-rule") != "wts107":
         yield _reserved(document, path, str(path[-1]), key=True)
         return
-    usable = [verb for verb in verbs[:3]]
+    usable = verbs[:3]
     for key in error.instance:
         if hint := near(str(key), usable):
-            yield document.diagnostic("wts101", f"unknown key {short(key)} in a step{hint}",
-                                      (*path, key), key=True)  # fmt: skip
+            yield document.diagnostic(
+                "wts101", f"unknown key {short(key)} in a step{hint}", (*path, key), key=True
+            )
             return
     yield document.diagnostic(
         "wts107", "this step does nothing", path, cure=f"give it one of: {', '.join(usable)}"
@@ -191,8 +194,9 @@ def _limit(document: Document, error: Any, _: Any) -> Iterator[Diagnostic]:
 
 
 def _other(document: Document, error: Any, _: Any) -> Iterator[Diagnostic]:
-    yield document.diagnostic("wts104", f"{short(error.instance)} is not allowed here",
-                              _path(error))  # fmt: skip
+    yield document.diagnostic(
+        "wts104", f"{short(error.instance)} is not allowed here", _path(error)
+    )
 
 
 _Say = Callable[[Document, Any, tuple[str, ...]], Iterator[Diagnostic]]

@@ -58,25 +58,28 @@ def _decoded(text: str | bytes, name: str) -> tuple[Document, Diagnostic | None]
     if size > MAX_BYTES:
         empty = Document(name, "", None)
         place = Location(name, 1, 1, 1, 1)
-        return empty, empty.at("wts002", f"the file has {size} bytes; at most {MAX_BYTES} are read",
-                               place)  # fmt: skip
+        return empty, empty.at(
+            "wts002", f"the file has {size} bytes; at most {MAX_BYTES} are read", place
+        )
     if isinstance(text, bytes):
         try:
             text = text.decode()
         except UnicodeDecodeError as error:
-            return _not_utf8(text, error, name)
+            return _not_utf8(error, name)
     document = Document(name, text.removeprefix("\ufeff"), None)
     return document, _unseen(document)
 
 
-def _not_utf8(data: bytes, error: UnicodeDecodeError, name: str) -> tuple[Document, Diagnostic]:
+def _not_utf8(error: UnicodeDecodeError, name: str) -> tuple[Document, Diagnostic]:
+    data = error.object
     document = Document(name, data.decode(errors="replace"), None)
     before = data[: error.start].decode(errors="replace")
     place = _at(name, before)
     wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     kind = "UTF-16" if wide else f"not UTF-8 (byte 0x{data[error.start]:02x})"
-    return document, document.at("wts001", f"the text is {kind}", place,
-                                 cure="save the file as UTF-8")  # fmt: skip
+    return document, document.at(
+        "wts001", f"the text is {kind}", place, cure="save the file as UTF-8"
+    )
 
 
 def _unseen(document: Document) -> Diagnostic | None:
@@ -85,8 +88,12 @@ def _unseen(document: Document) -> Diagnostic | None:
         return None
     place = _at(document.name, document.text[: match.start()])
     code = f"U+{ord(match.group()):04X}"
-    return document.at("wts015", f"there is an invisible character here ({code})", place,
-                       cure='remove it, or write it in double quotes as "\\u…"')  # fmt: skip
+    return document.at(
+        "wts015",
+        f"there is an invisible character here ({code})",
+        place,
+        cure='remove it, or write it in double quotes as "\\u…"',
+    )
 
 
 def _at(name: str, before: str) -> Location:

@@ -17,8 +17,9 @@ def syntax(document: Document, error: Any) -> Diagnostic:
         return _finding(document, "wts006", "this is not YAML", None)
     here = _character(document, mark)
     if here == "\t":
-        return _finding(document, "wts004", "a tab is used for indentation", mark,
-                        cure="use two spaces")  # fmt: skip
+        return _finding(
+            document, "wts004", "a tab is used for indentation", mark, cure="use two spaces"
+        )
     for words, translate in _TABLE:
         if words in text:
             return translate(document, mark, context)
@@ -39,20 +40,30 @@ def _finding(
 def _character(document: Document, mark: Any) -> str:
     if mark is None or mark.line >= len(document.lines):
         return ""
-    return document.lines[mark.line][mark.column : mark.column + 1]
+    return str(document.lines[mark.line][mark.column : mark.column + 1])
 
 
 def _colon(document: Document, mark: Any, context: Any) -> Diagnostic:
     before = document.lines[mark.line][: mark.column]
     if ": " in before or (before.lstrip().startswith("- ") and ":" in before):
-        return _finding(document, "wts005", "a second ': ' is on the same line", mark,
-                        cure="put the value in quotes")  # fmt: skip
+        return _finding(
+            document,
+            "wts005",
+            "a second ': ' is on the same line",
+            mark,
+            cure="put the value in quotes",
+        )
     return _indentation(document, mark, context)
 
 
 def _no_colon(document: Document, mark: Any, context: Any) -> Diagnostic:
-    return _finding(document, "wts021", "a ':' with a space after it is missing here",
-                    context or mark, cure="write 'key: value'")  # fmt: skip
+    return _finding(
+        document,
+        "wts021",
+        "a ':' with a space after it is missing here",
+        context or mark,
+        cure="write 'key: value'",
+    )
 
 
 def _unclosed(document: Document, mark: Any, context: Any) -> Diagnostic:
@@ -65,33 +76,52 @@ def _unclosed(document: Document, mark: Any, context: Any) -> Diagnostic:
 
 def _start(document: Document, mark: Any, _: Any) -> Diagnostic:
     sign = _character(document, mark)
-    return _finding(document, "wts014", f"a value cannot begin with '{sign}'", mark,
-                    cure="put it in quotes")  # fmt: skip
+    return _finding(
+        document, "wts014", f"a value cannot begin with '{sign}'", mark, cure="put it in quotes"
+    )
 
 
 def _escape(document: Document, mark: Any, _: Any) -> Diagnostic:
-    return _finding(document, "wts016", "this '\\' sequence is not known in double quotes", mark,
-                    cure="use single quotes, or write '\\\\'")  # fmt: skip
+    return _finding(
+        document,
+        "wts016",
+        "this '\\' sequence is not known in double quotes",
+        mark,
+        cure="use single quotes, or write '\\\\'",
+    )
 
 
 def _key(document: Document, mark: Any, context: Any) -> Diagnostic:
     before = document.lines[mark.line][: mark.column].rstrip() if _character(document, mark) else ""
     if before.endswith(("'", '"')):
-        return _finding(document, "wts016", "text follows after the closing quote", mark,
-                        cure="put quotes around the whole value")  # fmt: skip
+        return _finding(
+            document,
+            "wts016",
+            "text follows after the closing quote",
+            mark,
+            cure="put quotes around the whole value",
+        )
     return _indentation(document, mark, context)
 
 
 def _alias(document: Document, mark: Any, context: Any) -> Diagnostic:
-    return _finding(document, "wts010", "'*' and '&' at the start of a value are not used here",
-                    context or mark, cure="put it in quotes")  # fmt: skip
+    return _finding(
+        document,
+        "wts010",
+        "'*' and '&' at the start of a value are not used here",
+        context or mark,
+        cure="put it in quotes",
+    )
 
 
 def _tag(document: Document, mark: Any, context: Any) -> Diagnostic:
     return _finding(
-        document, "wts011", "'!' at the start of a value is a YAML tag, which is not used here",
-        context or mark, cure="write 'not' for a condition, or put the text in quotes",
-    )  # fmt: skip
+        document,
+        "wts011",
+        "'!' at the start of a value is a YAML tag, which is not used here",
+        context or mark,
+        cure="write 'not' for a condition, or put the text in quotes",
+    )
 
 
 def _directive(document: Document, mark: Any, context: Any) -> Diagnostic:
