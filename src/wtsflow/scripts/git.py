@@ -74,6 +74,10 @@ class Rejected(Exception):
         self.refs = refs
 
 
+class _Dubious(Exception):
+    """The repository belongs to another user."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ref:
     """A tag: ``oid`` is what it points to, ``commit`` the commit behind it ('' : none)."""
@@ -109,8 +113,7 @@ class Git:
         return found
 
     def _environment(self, *, reading: bool) -> dict[str, str]:
-        settings = dict(self._settings)
-        said = {
+        return {
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": NULL,
             "GIT_CONFIG_PARAMETERS": "",
@@ -122,13 +125,9 @@ class Git:
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
             "GIT_ALLOW_PROTOCOL": "none" if reading else "file:https:ssh",
             "GIT_PROTOCOL_FROM_USER": "0",
-            "GIT_CONFIG_COUNT": str(len(settings)),
             **_inherited(self.folder),
+            **_as_variables(self._settings),
         }
-        for number, (key, value) in enumerate(settings.items()):
-            said[f"GIT_CONFIG_KEY_{number}"] = key
-            said[f"GIT_CONFIG_VALUE_{number}"] = value
-        return said
 
     # --- the calls ----------------------------------------------------------------------
 
@@ -141,18 +140,24 @@ class Git:
             raise Missing(name)
         with self._lock:
             try:
-                oid, kind, _size, data = self._git.get_object_data(name)
-            except ValueError as error:
-                if "missing" in str(error) or "could not be resolved" in str(error):
-                    raise Missing(name) from None
+                oid, kind, _size, data = self._get(name)
+            except (ValueError, OSError) as error:
                 self._git.clear_cache()
-                self._explain()
-                raise ConfigError(f"git cannot read {self.folder}: {error}") from None
-            except OSError as error:
-                self._git.clear_cache()
-                self._explain()
-                raise ConfigError(f"git cannot read {self.folder}: {error}") from None
+                raise ConfigError(f"git cannot read {self.folder}: {shown(error)}") from None
         return oid.decode(), kind.decode(), data
+
+    def _get(self, name: str, *, again: bool = True) -> tuple[bytes, bytes, int, bytes]:
+        try:
+            found: tuple[bytes, bytes, int, bytes] = self._git.get_object_data(name)
+        except ValueError as error:
+            if "could not be resolved" in str(error):
+                raise Missing(name) from None
+            self._git.clear_cache()
+            if not again:
+                raise
+            self._run("for-each-ref", "--count=1")  # raises where git can say why
+            return self._get(name, again=False)
+        return found
 
     def tags(self, prefix: str = "refs/tags/") -> dict[str, Ref]:
         """The tags by their name without ``refs/tags/``."""
@@ -191,35 +196,89 @@ class Git:
                 raise Rejected(refs) from None
             raise
 
+    # --- the author's own calls: in his repository, by his configuration -----------------
+
+    def dirty(self, *paths: str) -> tuple[str, ...]:
+        """Which of these paths differ from the last commit, or are not committed."""
+        text = self._run("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all",
+                         "--ignore-submodules=all", "--", *paths, own=True)  # fmt: skip
+        return tuple(line[3:] for line in text.split("\0") if line)
+
+    def head(self) -> str:
+        """The commit that is checked out. Raises Missing."""
+        return self.read("HEAD^{commit}")[0]
+
+    def tag(self, name: str, commit: str, message: str, *, sign: bool) -> None:
+        """Make an annotated tag. Raises GitFailed: it is there already, or cannot be signed."""
+        kind = "--sign" if sign else "--annotate"
+        self._run("tag", kind, "--no-column", "-m", message, "--", name, _id(commit), own=True)
+
     # --- how they are made --------------------------------------------------------------
 
     def _run(
-        self, *arguments: str, reading: bool = True, stderr: bool = False, timeout: float = 60.0
+        self,
+        *arguments: str,
+        reading: bool = True,
+        own: bool = False,
+        stderr: bool = False,
+        timeout: float = 60.0,
     ) -> str:
-        git = self._git if reading else self._open(reading=False)
+        git = self._author() if own else self._git if reading else self._open(reading=False)
         limit = None if sys.platform == "win32" else timeout
-        with _translating(self.folder):
-            _status, out, err = git.execute(
-                [git.GIT_PYTHON_GIT_EXECUTABLE, *arguments],
-                with_extended_output=True,
-                kill_after_timeout=limit,
-                strip_newline_in_stdout=False,
-                stdout_as_string=False,
-            )
+        try:
+            with _translating(self.folder):
+                _status, out, err = git.execute(
+                    [git.GIT_PYTHON_GIT_EXECUTABLE, *arguments],
+                    with_extended_output=True,
+                    kill_after_timeout=limit,
+                    strip_newline_in_stdout=False,
+                    stdout_as_string=False,
+                )
+        except _Dubious:
+            if "safe.directory" in self._settings or not self._trusted():
+                raise _dubious(self.folder) from None
+            self._settings["safe.directory"] = str(self.folder)
+            self._git = self._open(reading=True)
+            return self._run(*arguments, reading=reading, own=own, stderr=stderr, timeout=timeout)
         text: str = err if stderr else out.decode("utf-8", "replace")
         return text
 
-    def _explain(self) -> None:
-        """Ask git once more where it can say why; raises the ConfigError that names it."""
+    def _author(self) -> Any:
+        """With the user's configuration (name, signing key), without hooks and monitors."""
+        found = _gitpython().Git(str(self.folder))
+        settings = {"core.hooksPath": NULL, "core.fsmonitor": "false"}
+        found.update_environment(
+            GIT_TERMINAL_PROMPT="0", GIT_LITERAL_PATHSPECS="1", **_inherited(self.folder),
+            **_as_variables(settings),
+        )  # fmt: skip
+        return found
+
+    def _trusted(self) -> bool:
+        """Whether the user told git to trust this folder although it is somebody else's."""
+        module = _gitpython()
+        asking = module.Git()
         try:
-            self._run("for-each-ref", "--count=1")
-        except GitFailed as failed:
-            raise ConfigError(f"git cannot read {self.folder}: {shown(failed.text)}") from None
+            said = asking.execute(
+                [asking.GIT_PYTHON_GIT_EXECUTABLE, "config", "--global", "--get-all",
+                 "safe.directory"]
+            )  # fmt: skip
+        except module.exc.GitCommandError:
+            return False
+        return not {str(self.folder), "*"}.isdisjoint(said.splitlines())
 
     def close(self) -> None:
         """End the process that reads objects; the next call starts another."""
         with self._lock:
             self._git.clear_cache()
+
+
+def _as_variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings as git reads them from its environment: they win over every file."""
+    said = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (key, value) in enumerate(settings.items()):
+        said[f"GIT_CONFIG_KEY_{number}"] = key
+        said[f"GIT_CONFIG_VALUE_{number}"] = value
+    return said
 
 
 def _id(oid: str) -> str:
@@ -271,7 +330,7 @@ def _translating(folder: Path) -> Iterator[None]:
     except module.exc.GitCommandError as error:
         text = str(error.stderr or error)
         if "dubious ownership" in text:
-            raise _dubious(folder) from None
+            raise _Dubious from None
         raise GitFailed(text) from None
     except OSError as error:
         raise ConfigError(f"git cannot be used on {folder}: {error}") from None

@@ -2,10 +2,11 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from wtsflow.errors import ConfigError, PinMismatch
+from wtsflow.errors import ConfigError, PinMismatch, PlanError
 from wtsflow.model.text import shown
 from wtsflow.scripts.address import Address
 from wtsflow.scripts.git import Git, GitFailed, Missing, Ref, Rejected
@@ -13,6 +14,10 @@ from wtsflow.scripts.pin import Version
 
 DEFAULT = "refs/wtsflow/default"
 """The mirror's copy of the remote's default branch."""
+FRESH = 3600.0
+"""Seconds for which a mirror's list of retracted versions is as good as new."""
+STALE = 7 * 86400.0
+"""Seconds after which it is worth nothing."""
 _CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tlogallrefupdates = true\n"
 _DENIED = re.compile(
     r"(?i)permission denied|authentication failed|could not read username|publickey"
@@ -20,15 +25,19 @@ _DENIED = re.compile(
 
 
 class Origin:
-    """Where the scripts of one alias come from.
+    """Where the scripts of one alias come from. Nothing is ever checked out.
 
-    Nothing is ever checked out.
+    ``alarm`` is what went wrong with a fetch that was not asked for: shown, but nothing stops.
     """
 
-    def __init__(self, alias: str, where: Address, cache: Path) -> None:
-        self.alias = alias
+    def __init__(
+        self, where: Address, cache: Path, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.where = where
         self.cache = cache
+        self.settings = settings
+        self.alarm = ""
+        self._tried = False
 
     def __str__(self) -> str:
         return str(self.where)
@@ -43,10 +52,10 @@ class Origin:
     def git(self) -> Git:
         """The repository, opened. Raises ConfigError when there is none."""
         if self.where.folder is None:
-            if not (self.mirror / "HEAD").exists():
+            if not self._stamp.exists():
                 self.fetch()
-            return Git(self.mirror)
-        return Git(_top(self.where.folder))
+            return Git(self.mirror, self.settings)
+        return Git(_top(self.where.folder), self.settings)
 
     @cached_property
     def prefix(self) -> str:
@@ -106,8 +115,41 @@ class Origin:
 
     # --- the mirror ---------------------------------------------------------------------
 
-    def fetch(self) -> None:
-        """Bring a URL's mirror up to date; nothing to do for a folder.
+    @property
+    def _stamp(self) -> Path:
+        """Holds the time of the last fetch that went well, in seconds."""
+        return self.mirror / "wtsflow-fetched"
+
+    def freshen(self, now: float) -> None:
+        """Fetch a mirror that is older than an hour, once; without an answer go on for a week.
+
+        Raises PlanError when nobody can know any more which versions were retracted.
+        """
+        if not self.where.url or self._tried:
+            return
+        self._tried = True
+        try:
+            fetched = float(self._stamp.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            fetched = 0.0
+        if 0 <= now - fetched < FRESH:
+            return
+        try:
+            self.fetch(now)
+        except PinMismatch as moved:
+            self.alarm = f"{moved.message}. {moved.cure}"
+        except ConfigError as error:
+            if now - fetched > STALE:
+                raise PlanError(
+                    f"{self} could not be fetched since "
+                    f"{int((now - fetched) // 86400) if fetched else 'ever'} days, so nobody knows "
+                    "which versions were retracted",
+                    cure=f"{error.message}; then: wtsflow lock",
+                ) from None
+            self.alarm = error.message
+
+    def fetch(self, now: float = 0.0) -> None:
+        """Bring a URL's mirror up to date; nothing to do for a folder. ``now`` is written down.
 
         Raises PinMismatch when a tag was moved, ConfigError when the repository cannot be read.
         """
@@ -121,16 +163,16 @@ class Origin:
             try:
                 git.fetch(self.where.url, "refs/tags/*:refs/tags/*", f"HEAD:{DEFAULT}")
             except Rejected as rejected:
-                raise self._alarm(git, rejected.refs[0]) from None
+                raise self._moved(git, rejected.refs[0]) from None
             except GitFailed as failed:
                 raise self._unreachable(failed.text) from None
             finally:
                 git.close()
-            (self.mirror / "wtsflow-fetched").touch()
+            self._stamp.write_text(f"{now:.0f}", encoding="ascii")
         self.__dict__.pop("tags", None)
         self.__dict__.pop("scripts", None)
 
-    def _alarm(self, git: Git, ref: str) -> PinMismatch | ConfigError:
+    def _moved(self, git: Git, ref: str) -> PinMismatch | ConfigError:
         """What to say when the remote changed something that never changes."""
         if ref == DEFAULT:
             return ConfigError(

@@ -1,14 +1,17 @@
 """A line of the lock, made from a tag: what a hostile repository could do is refused here."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wtsflow.errors import PinMismatch, PlanError
 from wtsflow.model.text import did_you_mean, shown
 from wtsflow.scripts.git import Missing, Ref
+from wtsflow.scripts.interface import text
 from wtsflow.scripts.lock import Entry
 from wtsflow.scripts.origin import Origin
 from wtsflow.scripts.pin import Pin
+from wtsflow.scripts.signatures import signer
 from wtsflow.scripts.store import digest
 
 MAX_SCRIPT = 4 << 20
@@ -16,6 +19,9 @@ MAX_SCRIPT = 4 << 20
 _PLAIN = ("100644", "100755")
 _KINDS = {"120000": "a symbolic link", "160000": "a submodule", "040000": "a folder"}
 _LFS = b"version https://git-lfs"
+_UNSEEN = re.compile(
+    "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+)
 _TAGGER = re.compile(r"^tagger [^\n<]*<([^\s<>]+)> ", re.MULTILINE)
 _COMMITTER = re.compile(r"^committer [^\n<]*<([^\s<>]+)> ", re.MULTILINE)
 
@@ -30,16 +36,18 @@ class Sealed:
     warnings: tuple[str, ...] = ()
 
 
-def seal(origin: Origin, pin: Pin) -> Sealed:
-    """Look a pin's tag up and read what it names.
+def seal(origin: Origin, pin: Pin, *, signed: bool) -> Sealed:
+    """Look a pin's tag up and read what it names; ``signed``: its signature must be good.
 
     Raises PlanError when there is no such version or it is not a plain file, PinMismatch when the
-    tag object is another version's.
+    tag object is another version's, DeniedError when nobody who is trusted signed it.
     """
     ref = origin.tags.get(pin.tag)
     if ref is None:
         raise _unknown(origin, pin)
     by = _author(origin, pin, ref)
+    if signed:
+        by = signer(origin, pin.exact, ref)
     content, blob = _plain_file(origin, pin, ref.commit, pin.path)
     sidecar, _ = _sidecar(origin, pin, ref.commit)
     entry = Entry(
@@ -51,7 +59,7 @@ def seal(origin: Origin, pin: Pin) -> Sealed:
         digest(sidecar) if sidecar is not None else "",
         by,
     )
-    return Sealed(entry, content, sidecar)
+    return Sealed(entry, content, sidecar, tuple(_hidden(pin, content, sidecar)))
 
 
 def _unknown(origin: Origin, pin: Pin) -> PlanError:
@@ -118,6 +126,17 @@ def _sidecar(origin: Origin, pin: Pin, commit: str) -> tuple[bytes | None, str]:
     if origin.git.entry(commit, origin.prefix + path) is None:
         return None, ""
     return _plain_file(origin, pin, commit, path)
+
+
+def _hidden(pin: Pin, *contents: bytes | None) -> Iterator[str]:
+    """Characters that make a text look like another one (CVE-2021-42574)."""
+    for name, content in zip((pin.path, f"{pin.path}.yaml"), contents, strict=True):
+        for number, line in enumerate(text(content or b"").split("\n"), 1):
+            if found := _UNSEEN.search(line):
+                yield (
+                    f"{pin.exact}: {name} line {number} holds the invisible character "
+                    f"U+{ord(found[0]):04X}: read it again, with those shown"
+                )
 
 
 def missing(origin: Origin, pin: str) -> PlanError:
