@@ -20,6 +20,12 @@ class Listener:
         self._closing = threading.Event()
         self._links: list[Link] = []
         self._silent: list[socket.socket] = []
+        self._selector = selectors.DefaultSelector()
+        for sock, site in self._doors:
+            if not site.trouble.down:
+                sock.listen(100)
+                sock.setblocking(False)
+                self._selector.register(sock, selectors.EVENT_READ, site)
         self._thread = threading.Thread(target=self._listen, name="wtsflow-lab", daemon=True)
         self._thread.start()
 
@@ -27,22 +33,17 @@ class Listener:
         """Take no more connections and end those that there are."""
         self._closing.set()
         self._thread.join()
+        self._selector.close()
         for sock in (*(sock for sock, _ in self._doors), *self._silent):
             sock.close()
         for link in self._links:
             link.close()
 
     def _listen(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            for sock, site in self._doors:
-                if not site.trouble.down:
-                    sock.listen(100)
-                    sock.setblocking(False)
-                    selector.register(sock, selectors.EVENT_READ, site)
-            while not self._closing.is_set():
-                for key, _ in selector.select(_LOOK):
-                    if isinstance(key.fileobj, socket.socket):
-                        self._take(key.fileobj, key.data)
+        while not self._closing.is_set():
+            for key, _ in self._selector.select(_LOOK):
+                if isinstance(key.fileobj, socket.socket):
+                    self._take(key.fileobj, key.data)
 
     def _take(self, door: socket.socket, site: Site) -> None:
         try:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import paramiko
 from paramiko.common import (
@@ -28,6 +29,9 @@ from paramiko.message import Message
 
 from wtsflow.lab.process import CHUNK, Process
 from wtsflow.lab.trouble import Fuse, Trouble
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 MAX_SESSIONS = 10
 _LOG = "wtsflow.lab"
@@ -54,41 +58,35 @@ class Site:
     """Waits so many seconds, or less when the host goes down."""
 
 
-class Wire:
-    """A socket that can freeze: then nothing comes and nothing goes, and nobody is told."""
+class Wire(socket.socket):
+    """A connection that can freeze: then nothing comes and nothing goes, and nobody is told."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self.frozen = threading.Event()
+        super().__init__(fileno=sock.detach())
+        self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.frozen = False
         self._gone = threading.Event()
 
-    def recv(self, size: int) -> bytes:
+    def recv(self, size: int, flags: int = 0) -> bytes:
         self._hold()
-        data = self._sock.recv(size)
+        data = super().recv(size, flags)
         self._hold()
         return data
 
-    def send(self, data: bytes) -> int:
+    def send(self, data: "Buffer", flags: int = 0) -> int:
         self._hold()
-        return self._sock.send(data)
+        return super().send(data, flags)
 
     def _hold(self) -> None:
-        if self.frozen.is_set():
+        if self.frozen:
             self._gone.wait(0.1)
             raise TimeoutError
-
-    def settimeout(self, seconds: float | None) -> None:
-        self._sock.settimeout(seconds)
-
-    def getpeername(self) -> tuple[str, int]:
-        peer = self._sock.getpeername()
-        return str(peer[0]), int(peer[1])
 
     def close(self) -> None:
         self._gone.set()
         with suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
-        self._sock.close()
+            self.shutdown(socket.SHUT_RDWR)
+        super().close()
 
 
 @dataclass(slots=True)
@@ -182,12 +180,11 @@ class Link(paramiko.Transport):
     }
 
     def __init__(self, sock: socket.socket, site: Site) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.wire = Wire(sock)
         self.site = site
         self.door = Door(site)
         self.fuse = Fuse(site.trouble)
-        super().__init__(self.wire)  # type: ignore[arg-type] # its four methods are what is used
+        super().__init__(self.wire)
         self.set_log_channel(_LOG)
         self.add_server_key(site.host_key)
 
@@ -235,7 +232,7 @@ class Link(paramiko.Transport):
     def blow(self) -> None:
         """The connection's output has reached its limit."""
         if self.site.trouble.freezes_after is not None:
-            self.wire.frozen.set()
+            self.wire.frozen = True
         else:
             self.close()
 
