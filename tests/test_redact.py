@@ -19,7 +19,7 @@ from wtsflow.engine import redact
 from wtsflow.engine.needles import DROPPED, needles
 from wtsflow.engine.redact import Redactor
 from wtsflow.errors import InvalidError
-from wtsflow.model.values import MASK, Secret
+from wtsflow.model.values import MASK, Json, Secret
 
 SECRETS = ("hunter2x!", "c0rrect'horse\"Bat/t+ery", "Grüße&<ß%41>\\n$(x)", "k9#Zq7~pLw2@vT5xYb8m")
 """Short, quoting, not ASCII and full of escapes, and long enough to be wrapped."""

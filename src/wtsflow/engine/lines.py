@@ -9,10 +9,12 @@ import re
 
 LIMIT = 64 * 1024
 
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+_HIDDEN = "\xad\u061c\u180e\u200b\u200e\u200f\ufeff\ufff9\ufffa\ufffb" + "".join(
+    map(chr, (*range(0x2028, 0x202F), *range(0x2060, 0x2070), *range(0xE0000, 0xE0080)))
 )
+_OBEYED = "".join(map(chr, (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0))))
+_UNSAFE = re.compile(f"[{re.escape(_OBEYED + _HIDDEN)}]")
+_WRITTEN = {ord(sign): sign.encode("unicode_escape").decode() for sign in _OBEYED + _HIDDEN}
 
 
 class LineSplitter:
@@ -60,11 +62,7 @@ class LineSplitter:
 
 def _text(data: bytes) -> str:
     text = data.decode("utf-8", "backslashreplace")
-    return _UNSAFE.sub(_written, text)
-
-
-def _written(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape", "surrogatepass").decode()
+    return text.translate(_WRITTEN) if _UNSAFE.search(text) else text
 
 
 def _pieces(line: bytes, limit: int) -> list[bytes]:
