@@ -13,7 +13,10 @@ _HIDDEN = "\xad\u061c\u180e\u200b\u200e\u200f\ufeff\ufff9\ufffa\ufffb" + "".join
     map(chr, (*range(0x2028, 0x202F), *range(0x2060, 0x2070), *range(0xE0000, 0xE0080)))
 )
 _OBEYED = "".join(map(chr, (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0))))
-_UNSAFE = re.compile(f"[{re.escape(_OBEYED + _HIDDEN)}]")
+_UNSAFE = re.compile(  # ranges: a class of single characters is searched 20 times slower
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 _WRITTEN = {ord(sign): sign.encode("unicode_escape").decode() for sign in _OBEYED + _HIDDEN}
 
 
