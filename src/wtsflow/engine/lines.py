@@ -15,7 +15,7 @@ _HIDDEN = "\xad\u061c\u180e\u200b\u200e\u200f\ufeff\ufff9\ufffa\ufffb" + "".join
 _OBEYED = "".join(map(chr, (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0))))
 _UNSAFE = re.compile(  # ranges: a class of single characters is searched 20 times slower
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]+"
 )
 _WRITTEN = {ord(sign): sign.encode("unicode_escape").decode() for sign in _OBEYED + _HIDDEN}
 
@@ -65,7 +65,7 @@ class LineSplitter:
 
 def _text(data: bytes) -> str:
     text = data.decode("utf-8", "backslashreplace")
-    return text.translate(_WRITTEN) if _UNSAFE.search(text) else text
+    return _UNSAFE.sub(lambda run: run[0].translate(_WRITTEN), text)
 
 
 def _pieces(line: bytes, limit: int) -> list[bytes]:
