@@ -1,10 +1,9 @@
 """What every command shares: where it prints, what the global options said, how it ends."""
 
-import json
 import os
-import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -66,7 +65,7 @@ class Frame:
 
     @property
     def stdout(self) -> TextIO:
-        """Results go here."""
+        """Results go here. (None where the caller closed it; :func:`write` can bear that.)"""
         return sys.stdout
 
     @property
@@ -77,9 +76,11 @@ class Frame:
     @property
     def width(self) -> int:
         """Columns of the terminal; 80 where there is none; ``COLUMNS`` decides when it is set."""
+        import shutil
+
         return shutil.get_terminal_size((80, 24)).columns
 
-    def style(self, stream: TextIO) -> Style:
+    def style(self, stream: TextIO | None) -> Style:
         """How text is coloured on ``stream``."""
         return Style(on=colored(stream, self.color.value, self.environ))
 
@@ -118,6 +119,8 @@ def note(text: str, *, raw: bool = False) -> None:
 
 def document(data: Mapping[str, Any], *, indent: int | None = 2) -> None:
     """Print a ``--format json`` document, which says its ``schema``. Secrets are masked."""
+    import json
+
     stream = frame().stdout
     plain = (stream.encoding or "").lower().replace("-", "") != "utf8"
     write(stream, json.dumps(masked(data), indent=indent, ensure_ascii=plain))
@@ -136,9 +139,11 @@ def write(stream: TextIO | None, text: str) -> None:
 
 def silence(stream: TextIO) -> None:
     """Let everything further that is written to ``stream`` vanish, also at the process's end."""
-    void = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(void, stream.fileno())
-    os.close(void)
+    with suppress(OSError, ValueError):  # a stream that is no file has nothing to redirect
+        number = stream.fileno()
+        void = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(void, number)
+        os.close(void)
 
 
 def stop(code: Exit) -> NoReturn:

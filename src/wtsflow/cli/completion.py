@@ -23,6 +23,7 @@ def command(
     """Print the script that lets a shell complete commands, options and values.
 
     Examples:
+      eval "$(wtsflow completion bash)"        # in this shell, now
       wtsflow completion bash > ~/.local/share/bash-completion/completions/wtsflow
       wtsflow completion zsh > ~/.zfunc/_wtsflow
       wtsflow completion fish > ~/.config/fish/completions/wtsflow.fish

@@ -2,8 +2,6 @@
 
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +9,11 @@ from pathlib import Path
 from wtsflow.cli.common import Frame, document, frame, silence, write
 from wtsflow.cli.errors import error_document, render_error
 from wtsflow.errors import Exit, UsageError, WtsflowError
+from wtsflow.model.terminal import visible
 from wtsflow.model.values import MASK
+
+PIPE = 128 + 13
+"""What a shell says of a program that SIGPIPE ended."""
 
 
 def ending(args: list[str], work: Callable[[list[str]], int]) -> int:
@@ -20,6 +22,9 @@ def ending(args: list[str], work: Callable[[list[str]], int]) -> int:
         return work(args)
     except WtsflowError as error:
         return report(error, args)
+    except BrokenPipeError:  # a reader that went away: `| head`
+        silence(frame().stdout)
+        return PIPE
     except KeyboardInterrupt:
         write(frame().stderr, "stopped by Ctrl-C")
         return Exit.INTERRUPTED
@@ -33,6 +38,7 @@ def ending(args: list[str], work: Callable[[list[str]], int]) -> int:
 def report(error: WtsflowError, args: list[str]) -> int:
     """Show an error: a document on standard output when that was asked for, else a message."""
     here = frame()
+    error.message, error.cure = concealed(error.message, here), concealed(error.cure, here)
     asked = _format(args)
     if asked in {"json", "jsonl"}:
         document(error_document(error), indent=2 if asked == "json" else None)
@@ -61,38 +67,51 @@ def _usage(error: Exception) -> UsageError | None:
         return None
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "wtsflow"
-    near = getattr(error, "possibilities", None)
-    message = getattr(error, "message", "") if near else error.format_message()
-    cure = f"did you mean {' or '.join(sorted(near))}?" if near else f"see {path} --help"
     if type(error).__name__ == "NoArgsIsHelpError":
         return UsageError(f"{path}: which one?", cure=f"see {path} --help")
-    return UsageError(message[:1].lower() + message[1:].rstrip("."), cure=cure)
+    near = getattr(error, "possibilities", None)
+    said = error.message if near else error.format_message()
+    message, _, meant = said.removesuffix("?").partition(". Did you mean ")
+    message = message.replace("Value error, ", "").rstrip(".")
+    meant = meant or " or ".join(f"'{one}'" for one in sorted(near or ()))
+    cure = f"did you mean {meant}?" if meant else f"see {path} --help"
+    return UsageError(message[:1].lower() + message[1:], cure=cure)
 
 
 def _internal(error: Exception) -> WtsflowError:
     """A defect: its traceback is written down, and shown only with ``WTSFLOW_DEBUG=1``."""
+    import traceback
+
     text = concealed("".join(traceback.format_exception(error)), frame())
     if frame().environ.get("WTSFLOW_DEBUG") == "1":
-        write(frame().stderr, text)
+        write(frame().stderr, visible(text, keep="\n"))
     place = _kept(text)
-    said = concealed(str(error), frame())
     return WtsflowError(
-        f"a defect in wtsflow: {type(error).__name__}: {said}",
+        f"a defect in wtsflow: {type(error).__name__}: {error}",
         cure=f"report it with the traceback in {place}" if place else "report it; WTSFLOW_DEBUG=1",
     )
 
 
 def concealed(text: str, here: Frame) -> str:
     """Return ``text`` without the secrets that the command read."""
-    for secret in here.secrets:
-        text = text.replace(secret.reveal(), MASK)
-    return text
+    if not here.secrets:
+        return text
+    from wtsflow.engine.redact import Redactor
+
+    try:
+        return Redactor(here.secrets).text(text)
+    except WtsflowError:  # one is too short to be masked: then nothing is shown
+        return MASK
 
 
 def _kept(text: str) -> Path | None:
-    with suppress(OSError):
+    import tempfile
+
+    from wtsflow.files import private_folder
+
+    with suppress(OSError, WtsflowError):
         folder = frame().state / "crash"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(folder)
         number, name = tempfile.mkstemp(prefix="crash-", suffix=".txt", dir=folder)
         with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)

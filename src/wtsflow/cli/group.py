@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer._click.shell_completion import CompletionItem
 from typer.core import TyperGroup
 
 from wtsflow import __version__
@@ -43,15 +44,14 @@ class Lazy(TyperGroup):
             )
         return super().resolve_command(ctx, args)
 
-    def shell_complete(self, _ctx: Any, incomplete: str) -> Any:
-        """Names and one-liners from the table, with nothing imported."""
-        from typer._click.shell_completion import CompletionItem
-
-        return [
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Names and one-liners from the table, with nothing imported; and our options."""
+        named = [
             CompletionItem(command.name, help=command.help)
             for command in COMMANDS.values()
             if command.name.startswith(incomplete)
         ]
+        return [*named, *super(TyperGroup, self).shell_complete(ctx, incomplete)]
 
     def get_help(self, _ctx: Any) -> str:
         """The overview."""
@@ -89,6 +89,7 @@ def _adopt(command: Any, text: str) -> None:
 def _laid_out(text: str) -> str:
     r"""Keep the lines of an ``Examples:`` block as they are (typer's mark for that is ``\b``)."""
     text = text.replace("\\b\n", "\b\n")
+    text = re.sub(r"\x08\n( *)(?=Examples:\n)", r"\1", text)
     return re.sub(r"(?m)^( *)(?=Examples:\n(?!\s*\n))", "\\1\b\n\\1", text)
 
 
@@ -132,7 +133,10 @@ def _options(
         bool, typer.Option("--quiet", "-q", help="No messages but errors.", callback=_quiet)
     ] = False,
     verbose: Annotated[
-        int, typer.Option("--verbose", "-v", help="Say more.", count=True, callback=_verbose)
+        int,
+        typer.Option(
+            "--verbose", "-v", help="Say more.", count=True, show_default=False, callback=_verbose
+        ),
     ] = 0,
     workspace: Annotated[
         Path | None,

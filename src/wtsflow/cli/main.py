@@ -1,11 +1,16 @@
 """The command line: one table of commands, each imported only when it is the one asked for."""
 
+import io
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wtsflow.cli.common import Frame, enter, frame, write
 from wtsflow.errors import Exit
+
+COMPLETE = "_WTSFLOW_COMPLETE"
+"""The variable in which a shell's completion script says what it wants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +58,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     from wtsflow.cli.ending import ending
 
     args = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not None, not a test's
+            stream.reconfigure(errors="backslashreplace")
     enter(Frame())
     return ending(args, dispatch)
 
 
+def completed(group: Any) -> int:
+    """Answer a shell that asks which words may come next (it says so in the environment)."""
+    from typer._completion_classes import completion_init
+
+    completion_init()
+    try:
+        group.main([], prog_name="wtsflow", complete_var=COMPLETE)
+    except SystemExit as done:
+        return int(done.code or 0)
+    except Exception:  # noqa: BLE001 - a message would be typed into the person's command line
+        return Exit.INTERNAL
+    return Exit.SUCCESS
+
+
 def dispatch(args: list[str]) -> int:
     """Answer the overview at once; give everything else to typer."""
-    if args in ([], ["--help"], ["-h"], ["help"]):
+    completing = frame().environ.get(COMPLETE)
+    if args in ([], ["--help"], ["-h"], ["help"]) and not completing:
         from wtsflow.cli.overview import overview
 
         stream = frame().stdout if args else frame().stderr
@@ -70,6 +93,8 @@ def dispatch(args: list[str]) -> int:
     from wtsflow.cli.group import root
 
     group = root()
+    if completing:
+        return completed(group)
     try:
         with group.make_context("wtsflow", args) as context:
             result = group.invoke(context)

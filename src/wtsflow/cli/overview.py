@@ -64,7 +64,10 @@ def overview(style: Style = PLAIN) -> str:
 def exit_codes(style: Style = PLAIN) -> str:
     """Return the page of exit codes."""
     rows = [(f"{code.value:>3}  {code.label}", code.meaning) for code in Exit]
-    return "\n".join(_section("Exit codes", rows, style, 18)[:-1])
+    lines = _section("Exit codes", rows, style, 18)
+    lines.append("A script that exits 1 is an outcome, not an error: its run ends with 1 or 9.")
+    lines.append('--format json prints the code and its name: "exit": {"code", "name"}.')
+    return "\n".join(lines)
 
 
 def environment(style: Style = PLAIN) -> str:

@@ -68,5 +68,6 @@ def _console(app: "App", prepared: "Prepared", stream: TextIO) -> "Console":
         quiet=here.quiet,
         verbose=here.verbose,
         plan=prepared.plan,
+        width=here.width,
         output=lambda run: str(app.spool(run)),
     )

@@ -39,8 +39,8 @@ class Console:
 
     ``stream`` is where it is shown, ``live`` whether that is a terminal that can do it, ``output``
     the folder of the run's whole output (for the summary), ``plan`` what progress is measured by
-    (without it: only counted). ``size`` (columns, lines) is for tests, and where there is no live
-    area it gives the width (default: 80). When the reader goes away the run continues and nothing
+    (without it: only counted). ``width`` is that of the output where there is no live area;
+    ``size`` (columns, lines) is for tests. When the reader goes away the run continues and nothing
     more is written.
     """
 
@@ -55,6 +55,7 @@ class Console:
         verbose: int = 0,
         plan: Plan | None = None,
         output: Callable[[str], str] = lambda _run: "",
+        width: int = 80,
         size: tuple[int, int] | None = None,
     ) -> None:
         self.tally = Tally()
@@ -64,6 +65,7 @@ class Console:
         self._quiet = quiet
         self._verbose = verbose
         self._output = output
+        self._width = size[0] if size else width
         self._size = size
         self._progress = Progress.of(plan)
         self._rows: list[str] = []
@@ -221,7 +223,7 @@ class Console:
     def _columns(self) -> int:
         if self._screen:
             return self._screen.columns
-        return self._size[0] if self._size else 80
+        return self._width
 
     def _leave(self) -> None:
         """End the live area; what is said after it is plain text."""
