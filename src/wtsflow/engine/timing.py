@@ -34,10 +34,11 @@ def items(value: object) -> dict[str, Json]:
 
 def waves(keys: Sequence[str], rolling: Rolling) -> list[Sequence[str]]:
     """The keys in the order and grouping in which they are done."""
-    found = [keys[: rolling.canary]] if rolling.canary else []
-    size = max(1, rolling.batch.of(len(keys)))
-    found += [keys[start : start + size] for start in range(rolling.canary, len(keys), size)]
-    return [wave for wave in found if wave]
+    found, start = [], 0
+    for size in rolling.waves(len(keys)):
+        found.append(keys[start : start + size])
+        start += size
+    return found
 
 
 def due(step: Step, now: float) -> float:
