@@ -22,7 +22,7 @@ def command(
     Examples:
       wtsflow explain wts101
       wtsflow explain --list
-    """
+    """  # noqa: D301 - \b is typer's mark for lines that stay as they are
     from wtsflow.source.rules import RULES
 
     if listing == bool(rule):

@@ -24,7 +24,7 @@ def command(
       wtsflow schema sidecar-1
       # first line of a manifest, for editors with a YAML language server:
       # yaml-language-server: $schema=wtsflow-1.schema.json
-    """
+    """  # noqa: D301 - \b is typer's mark for lines that stay as they are
     from wtsflow.source import schema_text
 
     if name not in NAMES:
