@@ -18,7 +18,7 @@ groups:
   web:
     hosts: [web01, "web[02:20]"]
     vars: { level: inner, role: web }
-    ssh: { keepalive: 10, identity: web }
+    ssh: { keepalive_interval: 10, identity: web }
     run_as: root
   db: { hosts: [db1] }
   prod:
@@ -61,7 +61,7 @@ def test_a_host_has_what_it_says_and_what_its_groups_and_the_defaults_say(tmp_pa
 def test_the_nearer_one_wins_for_variables_and_settings(tmp_path: Path) -> None:
     web01 = listing(tmp_path).host("web01")
     assert web01.variables == {"site": "paris", "level": "inner", "env": "prod", "role": "web"}
-    assert web01.settings == {"identity": "web", "agent": False, "keepalive": 10}
+    assert web01.settings == {"identity": "web", "agent": False, "keepalive_interval": 10}
 
 
 def test_a_range_stands_for_hosts_with_their_leading_zeros(tmp_path: Path) -> None:
@@ -190,13 +190,24 @@ def test_nesting_may_be_deeper_than_python_recurses(tmp_path: Path) -> None:
             ("wts604", 2, 18, "'[9:1]' is an empty range"),
         ),
         (
-            "hosts:\n  db:\n    ssh: { password: hunter2 }\n",
+            "hosts:\n  db:\n    vars: { password: hunter2 }\n",
             (
                 "wts606",
                 3,
-                12,
-                "'password' would be a secret in a plain file "
-                + "keep it in the keyring, and remove it here",
+                13,
+                (
+                    "'password' would be a secret in a plain file "
+                    "keep it in the keyring, and remove it here"
+                ),
+            ),
+        ),
+        (
+            "hosts: { a: { ssh: { keepalive_intervall: 10 } } }\n",
+            (
+                "wts101",
+                1,
+                22,
+                "unknown key 'keepalive_intervall' (did you mean 'keepalive_interval'?)",
             ),
         ),
         ("hosts:\n  local: {}\n", ("wts601", 2, 3, "'local' is taken choose another name")),

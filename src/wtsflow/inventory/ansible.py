@@ -82,7 +82,7 @@ def _set(found: Facts, name: str, key: str, value: Json, report: Report) -> None
     elif name == "become":
         found.become = (value.lower() if isinstance(value, str) else value) in _YES
     elif name == "key":
-        found.settings.setdefault("ssh", {})["identity"] = text
+        found.settings.setdefault("ssh", {})["identity_file"] = text
     elif name == "port":
         _set_port(found, key, text, report)
     elif name == "transport":

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from wtsflow.errors import Diagnostic, PlanError
 from wtsflow.inventory.graph import Graph
 from wtsflow.inventory.names import is_name
-from wtsflow.model.pattern import PatternError, choose
+from wtsflow.model.pattern import ALL, PatternError, choose
 from wtsflow.model.plan import LOCAL, Target
 from wtsflow.model.text import did_you_mean, shown
 
@@ -56,7 +56,7 @@ class Listing:
             return LOCAL
         if name in self.members:
             return self._target(name)
-        if not is_name(name):
+        if not is_name(name) or name in ALL:
             raise PlanError(
                 f"'{shown(name)}' cannot be a host",
                 cure="a host's name has letters, digits, '.', '_' and '-', a letter or digit first",

@@ -114,8 +114,7 @@ class _Reader:
                 (*path, "host"),
                 cure="a host name, an IPv4 or an IPv6 address",
             )
-        for name in ("vars", *_TRANSPORTS):
-            self.refuse_secrets(said.get(name), (*path, name))
+        self.refuse_secrets(said.get("vars"), (*path, "vars"))
         return Facts(
             host=address,
             port=said.get("port"),

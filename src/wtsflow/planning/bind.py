@@ -97,12 +97,7 @@ def _text(declared: Input, given: Json) -> Json:
 
 
 def _number(declared: Input, given: Json) -> Json:
-    value = given
-    if isinstance(given, str):
-        try:
-            value = json.loads(given.strip())
-        except ValueError:
-            value = None
+    value = _json(given) if isinstance(given, str) else given
     if isinstance(value, bool) or not isinstance(value, int | float):
         return _refuse(declared, f"'{shown(given)}'", "write a number like 5 or 2.5")
     if not abs(value) < WHOLE:  # also refuses what is not a number
@@ -125,10 +120,22 @@ def _list(declared: Input, given: Json) -> Json:
     text = given.strip()
     if not text.startswith("["):
         return [item.strip() for item in text.split(",")] if text else []
+    value = _json(text)
+    if isinstance(value, list):
+        return value
+    return _refuse(declared, f"'{shown(given)}'", 'write a,b or ["a", "b"]')
+
+
+def _json(text: str) -> Json:
+    """The JSON value of a text, or None where it is not JSON (RFC 8259: no NaN)."""
     try:
-        return cast("Json", json.loads(text))
-    except ValueError:
-        return _refuse(declared, f"'{shown(given)}'", 'write a,b or ["a", "b"]')
+        return cast("Json", json.loads(text, parse_constant=_refuse_constant))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse_constant(word: str) -> Json:
+    raise ValueError(word)
 
 
 _TYPED: Mapping[Type, Callable[[Input, Json], Json]] = {

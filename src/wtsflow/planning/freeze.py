@@ -9,6 +9,7 @@ from typing import Any, cast
 from wtsflow.errors import PlanError, PlanMismatch
 from wtsflow.model.plan import Plan, Target, plain
 from wtsflow.model.script import Choice, Interface, Language, Parameter, Passing, PinnedScript
+from wtsflow.model.text import listed, shown
 from wtsflow.model.values import Json
 from wtsflow.model.workflow import Type, Workflow
 
@@ -138,13 +139,17 @@ def differences(old: Plan, new: Plan) -> tuple[str, ...]:
 
 
 def _values(name: str, old: Any, new: Any) -> list[str]:
-    return [f"{name} was {old!r}, is {new!r}"]
+    return [f"{name} {_change(old, new)}"]
+
+
+def _change(old: Any, new: Any) -> str:
+    return f"was {shown(repr(old))}, is {shown(repr(new))}"
 
 
 def _inputs(_: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [
-        f"input '{name}' was {old.get(name)!r}, is {new.get(name)!r}"
-        for name in (*old, *(new.keys() - old.keys()))
+        f"input '{name}' {_change(old.get(name), new.get(name))}"
+        for name in (*old, *sorted(new.keys() - old.keys()))
         if old.get(name) != new.get(name)
     ]
 
@@ -173,14 +178,17 @@ def _targets(_: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str
     for name in (*old, *sorted(new.keys() - old.keys())):
         was = {machine["name"]: machine for machine in old.get(name, ())}
         now = {machine["name"]: machine for machine in new.get(name, ())}
-        found.extend(f"target '{name}' lost {gone}" for gone in was if gone not in now)
-        found.extend(f"target '{name}' gained {come}" for come in now if come not in was)
-        for machine in was.keys() & now.keys():
-            changed = [key for key in was[machine] if was[machine][key] != now[machine][key]]
-            found.extend(
-                f"{machine}: {key} was {was[machine][key]!r}, is {now[machine][key]!r}"
-                for key in changed
-            )
+        if gone := [machine for machine in was if machine not in now]:
+            found.append(f"target '{name}' lost {listed(gone)}")
+        if come := [machine for machine in now if machine not in was]:
+            found.append(f"target '{name}' gained {listed(come)}")
+        changed: dict[str, list[str]] = {}
+        for machine in (machine for machine in was if machine in now):
+            for key in was[machine]:
+                if was[machine][key] != now[machine][key]:
+                    words = f"{key} {_change(was[machine][key], now[machine][key])}"
+                    changed.setdefault(words, []).append(machine)
+        found.extend(f"{listed(machines)}: {words}" for words, machines in changed.items())
         if list(was) != list(now) and was.keys() == now.keys():
             found.append(f"target '{name}' has another order")
     return found

@@ -20,7 +20,7 @@ NAME = "wtsflow.yaml"
 LOCK = "wtsflow.lock"
 DEFAULT = "default"
 """The alias of the repository whose pins have no prefix."""
-PATHS = ("known_hosts", "config", "identity")
+PATHS = ("known_hosts", "config", "identity_file", "identity", "certificate_file")
 """Settings of ssh that name files."""
 
 
@@ -97,20 +97,22 @@ class Workspace:
         )
 
     def inventory(self, more: Sequence[Path] = ()) -> inventory.Listing:
-        """The targets: of ``more`` when given (``--inventory``), else of the workspace.
+        """The targets: of ``more`` when given (``--inventory``), else of the workspace."""
+        return inventory.load(tuple(more) or self.inventories)
 
-        What ``ssh:`` says here lies below what the inventories say.
-        """
-        ssh = {key: self._from_here(key, value) for key, value in self.ssh.items()}
-        return inventory.load(
-            tuple(more) or self.inventories, inventory.Facts(settings={"ssh": ssh} if ssh else {})
-        )
+    @property
+    def transports(self) -> Mapping[str, Mapping[str, Json]]:
+        """The defaults of each transport. They say how, not what: no plan holds them."""
+        return {"ssh": {key: self._from_here(key, value) for key, value in self.ssh.items()}}
 
     def _from_here(self, key: str, value: Json) -> Json:
         """Files that wtsflow.yaml names are looked for beside it."""
-        if key in PATHS and isinstance(value, str) and not value.startswith("~"):
-            return str(self.root / value)
-        return value
+        if key not in PATHS:
+            return value
+        if isinstance(value, list | tuple):
+            return [self._from_here(key, item) for item in value]
+        beside = isinstance(value, str) and value and not value.startswith("~")
+        return str(self.root / str(value)) if beside else value
 
     def repository(
         self, cache: Path, clock: Clock, *, allow_deprecated: bool = False
