@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from wtsflow.errors import ConfigError, PinMismatch, PlanError
+from wtsflow.errors import BusyError, ConfigError, PinMismatch, PlanError
+from wtsflow.files import file_lock
 from wtsflow.model.text import shown
 from wtsflow.scripts.address import Address
 from wtsflow.scripts.git import Git, GitFailed, Missing, Ref, Rejected
@@ -18,6 +19,8 @@ FRESH = 3600.0
 """Seconds for which a mirror's list of retracted versions is as good as new."""
 STALE = 7 * 86400.0
 """Seconds after which it is worth nothing."""
+PATIENCE = 600.0
+"""Seconds to wait for another process that fetches the same mirror."""
 _CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tlogallrefupdates = true\n"
 _DENIED = re.compile(
     r"(?i)permission denied|authentication failed|could not read username|publickey"
@@ -155,22 +158,28 @@ class Origin:
         """
         if not self.where.url:
             return
-        from filelock import FileLock
-
         _make_bare(self.mirror)
-        with FileLock(f"{self.mirror}.lock", timeout=600):
-            git = Git(self.mirror)
-            try:
-                git.fetch(self.where.url, "refs/tags/*:refs/tags/*", f"HEAD:{DEFAULT}")
-            except Rejected as rejected:
-                raise self._moved(git, rejected.refs[0]) from None
-            except GitFailed as failed:
-                raise self._unreachable(failed.text) from None
-            finally:
-                git.close()
-            self._stamp.write_text(f"{now:.0f}", encoding="ascii")
+        try:
+            with file_lock(self.mirror.with_suffix(".lock"), PATIENCE):
+                self._fetch()
+                self._stamp.write_text(f"{now:.0f}", encoding="ascii")
+        except TimeoutError:
+            raise BusyError(
+                f"somebody else is fetching {self} and does not end", cure="try again later"
+            ) from None
         self.__dict__.pop("tags", None)
         self.__dict__.pop("scripts", None)
+
+    def _fetch(self) -> None:
+        git = Git(self.mirror)
+        try:
+            git.fetch(self.where.url, "refs/tags/*:refs/tags/*", f"HEAD:{DEFAULT}")
+        except Rejected as rejected:
+            raise self._moved(git, rejected.refs[0]) from None
+        except GitFailed as failed:
+            raise self._unreachable(failed.text) from None
+        finally:
+            git.close()
 
     def _moved(self, git: Git, ref: str) -> PinMismatch | ConfigError:
         """What to say when the remote changed something that never changes."""

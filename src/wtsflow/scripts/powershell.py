@@ -41,7 +41,8 @@ _LISTS = {"array", "arraylist", "collections.arraylist"}
 _PARAM = re.compile(r"(?i)param\s*(?=\()")
 _USING = re.compile(r"(?i)using\s[^\n;]*[\n;]")
 _VARIABLE = re.compile(r"\$(?:\{([^}]+)\}|(\w+))")
-_FOREIGN = re.compile(r"\\[wWsSbB]|\(\?[<=!]")
+_SHARED = re.compile(r"(?:[^\\(]|\((?!\?)|\\[d.\\/@$^*+?()\[\]{}|-])*")
+"""Patterns that mean the same to PowerShell and to RE2."""
 _DYNAMIC = re.compile(r"(?im)^\s*dynamicparam\b")
 _ARGUMENTS = re.compile(r"(?i)\$(?:args|myinvocation|psboundparameters)\b|@args\b")
 
@@ -207,18 +208,10 @@ def _pattern(text: str) -> str:
     PowerShell's matches anywhere, without case; its character classes are wider than RE2's.
     """
     known, value = literal(text)
-    if not known or not isinstance(value, str) or _FOREIGN.search(value):
+    if not known or not isinstance(value, str) or not _SHARED.fullmatch(value):
         return ""
-    return f"(?is).*?(?:{value}).*" if _compiles(value) else ""
-
-
-def _compiles(pattern: str) -> bool:
-    import re2
-
-    options = re2.Options()
-    options.log_errors = False
     try:
-        re2.compile(pattern, options)
-    except re2.error:
-        return False
-    return True
+        re.compile(value)
+    except (re.error, OverflowError):
+        return ""
+    return f"(?is).*?(?:{value}).*"

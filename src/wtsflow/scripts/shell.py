@@ -20,6 +20,7 @@ _MENTIONS = re.compile(r"\$(?:[1-9@*#]|\{[1-9@*#][^}]*\}|\{#\})|\bshift\b")
 _SOURCES = re.compile(r"(?m)(?:^|[;&|])\s*(?:\.|source)\s+\S")
 _FUNCTION = re.compile(r"[ \t]*(?:function\s+)?[A-Za-z_][\w-]{0,100}\s{0,9}\(\)\s{0,9}\{")
 _HEREDOC = re.compile(r"<<-?[ \t]{0,9}(['\"\\]?)(\w{1,100})")
+_PLAIN = re.compile(r"[^\\\"'#]+")
 _OPTION_LINE = re.compile(
     r"(-\w)?(?:[, |]{1,9})?(--[\w-]+)?(?:[ =]?[<\[]?[A-Z_]{2,}[>\]]?)?\s{2,80}(\S.*)"
 )
@@ -53,6 +54,10 @@ def _code(text: str) -> str:
     kept: list[str] = []
     at, double = 0, False
     while at < len(text):
+        if plain := _PLAIN.match(text, at):
+            kept.append(plain[0])
+            at = plain.end()
+            continue
         sign = text[at]
         if sign == "\\":
             kept.append(text[at : at + 2])
@@ -83,7 +88,7 @@ def _without_quoted_documents(text: str) -> str:
             kept.append("" if quoted else line)
             continue
         kept.append(line)
-        found = None if "<<<" in line else _HEREDOC.search(line)
+        found = _HEREDOC.search(line) if "<<" in line and "<<<" not in line else None
         if found:
             end, quoted = found[2], bool(found[1])
     return "\n".join(kept)
@@ -142,6 +147,8 @@ def _option_help(text: str) -> dict[str, str]:
     """What the usage text says of each option, by flag."""
     found: dict[str, str] = {}
     for line in text.split("\n"):
+        if "-" not in line:
+            continue
         words = line.strip("# \t").removeprefix("echo ").strip("\"' \t")
         option = _OPTION_LINE.fullmatch(words) if len(words) <= MAX_LINE else None
         if option:
