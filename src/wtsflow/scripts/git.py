@@ -137,7 +137,7 @@ class Git:
         Raises Missing, and ConfigError where the repository cannot be read at all.
         """
         if not _NAME.fullmatch(name):
-            raise Missing(name)
+            raise _sha256(self.folder) if re.match(r"[0-9a-f]{64}", name) else Missing(name)
         with self._lock:
             try:
                 oid, kind, _size, data = self._get(name)
@@ -153,6 +153,8 @@ class Git:
             if "could not be resolved" in str(error):
                 raise Missing(name) from None
             self._git.clear_cache()
+            if "Failed to parse header" in str(error):
+                raise _sha256(self.folder) from None
             if not again:
                 raise
             self._run("for-each-ref", "--count=1")  # raises where git can say why
@@ -334,6 +336,13 @@ def _translating(folder: Path) -> Iterator[None]:
         raise GitFailed(text) from None
     except OSError as error:
         raise ConfigError(f"git cannot be used on {folder}: {error}") from None
+
+
+def _sha256(folder: Path) -> ConfigError:
+    return ConfigError(
+        f"{folder} uses SHA-256 object ids, which GitPython does not read",
+        cure="keep scripts in a repository with git's default object format",
+    )
 
 
 def _dubious(folder: Path) -> ConfigError:

@@ -205,6 +205,8 @@ class Origin:
     def _unreachable(self, text: str) -> ConfigError:
         lines = [line for line in text.splitlines() if "fatal:" in line or "error:" in line]
         said = shown((lines or text.splitlines() or ["no answer"])[0].strip(), 160)
+        if "algorithm" in text or "object format" in text:
+            said = "it uses SHA-256 object ids, which GitPython does not read"
         cure = (
             "git asks nobody here: check the ssh agent, or ~/.netrc for https"
             if _DENIED.search(text)
