@@ -43,9 +43,13 @@ class Frame:
     quiet: bool = False
     verbose: int = 0
     start: Path = field(default_factory=Path.cwd)
-    """Where the search for the workspace begins."""
+    """Where the search for the workspace begins: ``--workspace``, ``WTSFLOW_WORKSPACE``, here."""
     secrets: list[Secret] = field(default_factory=list)
     """What a written traceback must not show; commands add the secrets that they read."""
+
+    def __post_init__(self) -> None:
+        if said := self.environ.get("WTSFLOW_WORKSPACE"):
+            self.start = Path(said)
 
     @property
     def state(self) -> Path:
@@ -65,7 +69,7 @@ class Frame:
 
     @property
     def stdout(self) -> TextIO:
-        """Results go here. (None where the caller closed it; :func:`write` can bear that.)"""
+        """Results go here; None where the caller closed it, which :func:`write` can bear."""
         return sys.stdout
 
     @property

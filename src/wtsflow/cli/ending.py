@@ -72,7 +72,7 @@ def _usage(error: Exception) -> UsageError | None:
     near = getattr(error, "possibilities", None)
     said = error.message if near else error.format_message()
     message, _, meant = said.removesuffix("?").partition(". Did you mean ")
-    message = message.replace("Value error, ", "").rstrip(".")
+    message = " ".join(message.replace("Value error, ", "").split()).rstrip(".")
     meant = meant or " or ".join(f"'{one}'" for one in sorted(near or ()))
     cure = f"did you mean {meant}?" if meant else f"see {path} --help"
     return UsageError(message[:1].lower() + message[1:], cure=cure)

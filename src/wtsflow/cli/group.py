@@ -140,12 +140,7 @@ def _options(
     ] = 0,
     workspace: Annotated[
         Path | None,
-        typer.Option(
-            help="The folder with wtsflow.yaml.",
-            metavar="DIR",
-            envvar="WTSFLOW_WORKSPACE",
-            callback=_workspace,
-        ),
+        typer.Option(help="Folder with wtsflow.yaml.", metavar="DIR", callback=_workspace),
     ] = None,
 ) -> None:
     """Take what every command takes."""

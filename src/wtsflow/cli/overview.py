@@ -17,7 +17,7 @@ EXAMPLES = (
 )
 
 OPTIONS = (
-    ("--workspace DIR", "the folder with wtsflow.yaml (default: here or above)"),
+    ("--workspace DIR", "folder with wtsflow.yaml (default: here or above)"),
     ("--color auto|always|never", "colour; NO_COLOR and FORCE_COLOR are honoured"),
     ("-q, --quiet", "no messages but errors"),
     ("-v, --verbose", "say more; twice: still more"),
