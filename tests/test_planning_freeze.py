@@ -108,11 +108,11 @@ def test_the_digest_is_the_same_in_every_process(tmp_path: Path) -> None:
     made = planned(tmp_path, "steps: [{ wait: 1s }]\n")
     fixed = replace(made, targets={})
     assert canonical(fixed.facts) == (
-        b'{"inputs":{},"limit":"","manifest":"'
+        b'{"grace":5,"inputs":{},"limit":"","manifest":"'
         + made.workflow.sha256.encode()
         + b'","parallel":50,"scripts":{},"targets":{},"ticket":"","timeout":3600}'
     )
-    assert fixed.digest == ("aa0cf6a8ba9ded0e4c694f2400ba982533d3334e2215364e2444730a4a02a316")
+    assert fixed.digest == ("11d9f0b0455bb41a960e90d9667a259349518b50f4fc59707fd32561f76f3b64")
 
 
 def test_the_order_of_keys_does_not_change_the_digest(plan: Plan) -> None:

@@ -9,9 +9,9 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from wtsflow.model.plan import Actor, Plan
 from wtsflow.model.script import PinnedScript
 from wtsflow.model.values import Json
 from wtsflow.model.workflow import Workflow
-from wtsflow.ports import Clock, ScriptSource, Subscriber
+from wtsflow.ports import Clock, ScriptSource, Subscriber, Transport
 from wtsflow.transports import TRANSPORTS
 from wtsflow.verbs import VERBS
 from wtsflow.workspace import Workspace
@@ -111,6 +111,18 @@ class App:
         """The pinned scripts."""
         return self.workspace.repository(self.cache, self.clock)
 
+    @property
+    def transports(self) -> Mapping[str, Callable[[], Transport]]:
+        """The transports, each with the workspace's defaults for it.
+
+        They do not see ``WTSFLOW_*``: secrets may stand there, and local scripts see the rest.
+        """
+        seen = {key: said for key, said in self.environ.items() if not key.startswith("WTSFLOW_")}
+        return {
+            name: partial(make, self.workspace.transports.get(name), seen or None)
+            for name, make in TRANSPORTS.items()
+        }
+
     @cached_property
     def journal(self) -> "SqliteJournal":
         """The records of all runs."""
@@ -150,6 +162,7 @@ class App:
         limit: str = "",
         parallel: int = 50,
         timeout: float = 3600.0,
+        grace: float = 5.0,
     ) -> Prepared:
         """Answer everything. ``inputs`` are as given. Raises PlanError, DeniedError, and so on."""
         values = planning.bind(workflow, inputs)
@@ -162,6 +175,7 @@ class App:
             ticket=ticket,
             parallel=parallel,
             timeout=timeout,
+            grace=grace,
             limit=limit,
         )
         return Prepared(plan, values, self.actor)
@@ -197,7 +211,7 @@ class App:
             audit=self.audit,
             scripts=scripts,
             verbs=VERBS,
-            transports=TRANSPORTS,
+            transports=self.transports,
             credentials=credentials.chain(self.environ),
             clock=self.clock,
             spool=self.spool(run),

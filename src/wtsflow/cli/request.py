@@ -84,6 +84,7 @@ def prepare(request: Request) -> tuple["App", "Prepared"]:
         limit=limit(request.limit),
         parallel=settings.parallel,
         timeout=settings.timeout,
+        grace=settings.grace,
     )
     for warning in dict.fromkeys(s.warning for s in prepared.plan.scripts.values() if s.warning):
         note(f"warning: {warning}")

@@ -66,7 +66,8 @@ class Plan:
     ``targets`` (and ``local``) to its machines. ``scripts`` maps ``pin`` to the resolved script,
     and ``pin@target`` to another one where a ``+`` pin runs a successor on that target.
     ``parallel`` bounds the tasks that run at once; ``timeout`` bounds each task in seconds when
-    its step does not say.
+    its step does not say; ``grace`` is how many seconds a process that is stopped has before it is
+    killed.
     """
 
     workflow: Workflow
@@ -76,6 +77,7 @@ class Plan:
     ticket: str = ""
     parallel: int = 50
     timeout: float = 3600.0
+    grace: float = 5.0
     limit: str = ""
 
     def script_for(self, pin: str, target: str) -> PinnedScript:

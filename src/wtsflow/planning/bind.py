@@ -4,12 +4,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import cast
 
-from wtsflow.errors import PlanError
 from wtsflow.model.expression import MAX_VALUE
 from wtsflow.model.text import did_you_mean, listed, shown
 from wtsflow.model.values import Json, Secret
 from wtsflow.model.workflow import Input, Type, Workflow
-from wtsflow.planning.fit import Misfit, fits
+from wtsflow.planning.fit import Misfit, fits, together
 
 WHOLE = 2**53
 """Whole numbers from here on are not the same in every JSON reader."""
@@ -30,10 +29,7 @@ def bind(workflow: Workflow, raw: Mapping[str, Json]) -> dict[str, Json]:
         except Misfit as misfit:
             wrong.append(misfit)
     if wrong:
-        raise PlanError(
-            "; ".join(misfit.message for misfit in wrong),
-            cure="; ".join(dict.fromkeys(misfit.cure for misfit in wrong if misfit.cure)),
-        )
+        raise together(wrong)
     return bound
 
 

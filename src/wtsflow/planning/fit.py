@@ -1,8 +1,9 @@
 """Whether a value fits what was declared for it: an input, or a script's parameter."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from wtsflow.errors import Location, PlanError
 from wtsflow.model.text import did_you_mean, listed, shown
 from wtsflow.model.values import Json, Secret
 from wtsflow.model.workflow import Type
@@ -15,6 +16,15 @@ class Misfit(Exception):
         super().__init__(message)
         self.message = message
         self.cure = cure
+
+
+def together(wrong: Sequence[Misfit], location: Location | None = None) -> PlanError:
+    """One error for all misfits: each on a line of its own with its cure, where there are more."""
+    first, *more = wrong
+    if not more:
+        return PlanError(first.message, cure=first.cure, location=location)
+    lines = (f"  {one.message}{f' ({one.cure})' if one.cure else ''}" for one in wrong)
+    return PlanError("\n".join([f"{len(wrong)} values do not fit", *lines]), location=location)
 
 
 class Declared(Protocol):

@@ -64,6 +64,7 @@ def _plan(workflow: Workflow, facts: Mapping[str, Any]) -> Plan:
         ticket=facts["ticket"],
         parallel=facts["parallel"],
         timeout=_restored(facts["timeout"]),
+        grace=_restored(facts["grace"]),
         limit=facts["limit"],
     )
 

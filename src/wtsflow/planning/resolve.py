@@ -9,6 +9,7 @@ from wtsflow.model.plan import Actor, Plan, Target
 from wtsflow.model.values import Json, masked
 from wtsflow.model.workflow import Workflow
 from wtsflow.planning.arguments import misfits
+from wtsflow.planning.fit import together
 from wtsflow.planning.pick import pick
 from wtsflow.planning.place import placed
 from wtsflow.planning.targets import machines
@@ -26,14 +27,15 @@ def resolve(
     groups: Sequence[str] = (),
     parallel: int = 50,
     timeout: float = 3600.0,
+    grace: float = 5.0,
     limit: str = "",
 ) -> Plan:
     """Answer everything that can be answered before the first connection.
 
     ``inputs`` come from :func:`bind`; ``groups`` are the actor's; ``timeout`` (seconds) bounds a
-    task whose step does not say; ``limit`` is a host pattern. Raises PlanError when the answers do
-    not fit, DeniedError with the author's own sentence when a requirement does not hold, and
-    whatever ``scripts`` and ``inventory`` raise.
+    task whose step does not say, ``grace`` (seconds) a process that is stopped; ``limit`` is a host
+    pattern. Raises PlanError when the answers do not fit, DeniedError with the author's sentence when a
+    requirement does not hold, and whatever ``scripts`` and ``inventory`` raise.
     """
     if workflow.needs_ticket and not ticket:
         raise PlanError(
@@ -52,14 +54,11 @@ def resolve(
         ticket=ticket,
         parallel=parallel,
         timeout=timeout,
+        grace=grace,
         limit=limit,
     )
     if wrong := tuple(misfits(places, plan, scope)):
-        raise PlanError(
-            "; ".join(misfit.message for _step, misfit in wrong),
-            cure="; ".join(dict.fromkeys(misfit.cure for _step, misfit in wrong if misfit.cure)),
-            location=wrong[0][0].location,
-        )
+        raise together([misfit for _step, misfit in wrong], wrong[0][0].location)
     return plan
 
 

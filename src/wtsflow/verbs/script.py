@@ -72,6 +72,7 @@ def _invocation(
         },
         stdin=given.stdin,
         deadline=task.deadline,
+        grace=tools.plan.grace,
         run_as=run_as,
         password=_password(run_as, target, tools),
     )
