@@ -151,7 +151,10 @@ class SchemaPages:
 
     def _type(self, schema: Schema, kind: Any, inside: str) -> str:
         if isinstance(kind, list):
-            return " or ".join(self._type(schema, one, inside) for one in kind)
+            if "title" in schema:
+                return str(schema["title"]) + self._bounds(schema)
+            kinds = [one for one in kind if one != "null"]
+            return " or ".join(self._type(schema, one, inside) for one in kinds)
         if kind == "array":
             return f"list of {self.kind(schema.get('items', {}), inside=inside)}"
         if kind == "object":
