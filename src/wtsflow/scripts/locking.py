@@ -30,8 +30,10 @@ class Locking:
         return bool(self.added or self.removed)
 
 
-def relock(repository: Repository, pins: Iterable[str]) -> Locking:
+def relock(repository: Repository, pins: Iterable[str], *, others: bool = False) -> Locking:
     """What the lock must hold for these pins, with tags and signatures checked.
+
+    ``others``: lines of other pins stay as they are; else they are removed.
 
     Raises PinMismatch when a locked tag is another one now, DeniedError for a signature, and
     PlanError or ConfigError naming every pin that cannot be locked.
@@ -45,9 +47,9 @@ def relock(repository: Repository, pins: Iterable[str]) -> Locking:
     kept = [old[name] for name in exact if name in old]
     _check_kept(repository, kept)
     added, warnings = _sealed(repository, [pin for name, pin in exact.items() if name not in old])
-    removed = tuple(entry for name, entry in old.items() if name not in exact)
-    lock = repository.lock.holding([*kept, *added])
-    return Locking(lock, tuple(added), removed, tuple(kept), tuple(warnings))
+    rest = tuple(entry for name, entry in old.items() if name not in exact)
+    lock = repository.lock.holding([*kept, *added, *(rest if others else ())])
+    return Locking(lock, tuple(added), () if others else rest, tuple(kept), tuple(warnings))
 
 
 def _check_kept(repository: Repository, kept: list[Entry]) -> None:
