@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests import watching
+from tests.scripted import Scripted, perform
 from tests.watching import RUN, START, FakeClock, Tape, Terminal, ended
 from wtsflow.errors import Exit
 from wtsflow.model.record import Line
 from wtsflow.model.terminal import Style, visible, width
+from wtsflow.ports import Exited
 from wtsflow.subscribers.area import area
 from wtsflow.subscribers.console import Console
 from wtsflow.subscribers.progress import Progress
@@ -118,7 +120,7 @@ def snapshot(tape: Tape, until: float, size: tuple[int, int], targets: int) -> l
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 50)])
-@pytest.mark.parametrize(("targets", "until"), [(1, 3.0), (200, 12.0)])
+@pytest.mark.parametrize(("targets", "until"), [(1, 1.5), (200, 12.0)])
 def test_the_live_area_reads_as_it_did(size: tuple[int, int], targets: int, until: float) -> None:
     lines = snapshot(watching.fleet(targets), until, size, targets)
     golden(f"area-{targets}-{size[0]}", "\n".join(lines) + "\n")
@@ -199,6 +201,28 @@ def test_the_summary_never_offers_to_repeat_what_may_still_run() -> None:
     assert "something may still run on web06" in text
 
 
+def test_a_run_of_the_engine_reads_as_it_did(tmp_path: Path) -> None:
+    def play(target: str, _invocation: object) -> list[Exited]:
+        return [Exited(3 if target == "web2" else 0)]
+
+    text = """targets: { web: { group: web } }
+steps:
+  - { id: one, script: a/one.sh@1.0.0, target: web }
+  - { id: two, script: a/two.sh@1.0.0, target: web }
+"""
+    ran = perform(tmp_path, text, Scripted(play, down=frozenset({"web1"})))
+    stream = io.StringIO()
+    console = Console(stream, FakeClock())
+    for record in ran.records:
+        console(record)
+    said = stream.getvalue()
+    assert re.search(r"web3 +✓ two success", said)
+    summary = said[said.index("! partial in") :]
+    assert re.search(r"✗ failed  web2\n  at one: exit code 3", summary)
+    assert re.search(r"✗ unreachable  web1\n  at one: \S+", summary)
+    assert "1 success  1 failed  1 unreachable  exit 9 partial" in summary
+
+
 def test_many_names_are_cut_with_their_number() -> None:
     tape = Tape()
     names = [f"host-with-a-long-name-{number:03}" for number in range(150)]
@@ -277,6 +301,16 @@ def test_the_cursor_comes_back_when_the_run_breaks_off() -> None:
     assert raw.rindex("\x1b[?25h") > raw.rindex("\x1b[?25l")
 
 
+def test_a_name_is_never_cut_before_its_output() -> None:
+    tape = Tape()
+    tape.open(["db1", "db2"])
+    long = "a-very-long-name.of-a-host.in-a-zone.example.org"
+    tape.line(1, "look", "local", "here")
+    tape.line(2, "look", "db1", "there")
+    tape.line(3, "look", long, "far")
+    assert shown(tape).splitlines()[4:7] == ["local | here", "db1   | there", f"{long} | far"]
+
+
 def test_two_steps_at_once_on_a_target_are_told_apart() -> None:
     tape = Tape()
     tape.open(["web01"])
@@ -339,6 +373,17 @@ def test_a_flood_is_written_in_batches_and_nothing_is_lost() -> None:
     written = [text.partition("| ")[2] for text in stream.getvalue().splitlines()]
     assert written == [one.text for one in line]
     assert stream.writes < 200
+
+
+def test_endless_lines_are_held_in_bounded_memory() -> None:
+    stream = Arrivals()
+    held = []
+    with Console(stream, FakeClock()) as console:
+        for _ in range(200):
+            console(Line(RUN, "clean", "web01", "stdout", "x" * 65536))
+            held.append(sum(map(len, console._rows)))
+    assert max(held) < 1 << 20
+    assert stream.getvalue().count("x") == 200 * 65536
 
 
 @pytest.mark.parametrize(

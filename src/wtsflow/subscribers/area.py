@@ -38,7 +38,7 @@ def area(
     room = max(1, lines // 2 - len(below) - 1)
     running = list(tally.running.values())
     shown = running if len(running) <= room else running[: room - 1]
-    rows = _rows(shown, last, now)
+    rows = _rows(shown, last, now, max(12, cells // 3))
     if len(running) > len(shown):
         rows.append([(f"  … and {len(running) - len(shown)} more running", "dim")])
     if not rows and not below:
@@ -46,8 +46,10 @@ def area(
     return [[("─" * cells, "dim")], *(clipped(row, cells) for row in (*rows, *below))]
 
 
-def _rows(shown: list[Attempt], last: Mapping[tuple[str, str], str], now: float) -> list[Spans]:
-    names = columns((one.target for one in shown), 20)
+def _rows(
+    shown: list[Attempt], last: Mapping[tuple[str, str], str], now: float, most: int
+) -> list[Spans]:
+    names = columns((one.target for one in shown), most)
     labels = columns((one.label for one in shown), 20)
     return [
         [

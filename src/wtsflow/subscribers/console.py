@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from wtsflow.model.plan import Plan
 from wtsflow.model.record import Line, Record
-from wtsflow.model.terminal import Style, visible
+from wtsflow.model.terminal import Style, visible, width
 from wtsflow.ports import Clock
 from wtsflow.subscribers import words
 from wtsflow.subscribers.area import area
@@ -25,10 +25,12 @@ from wtsflow.subscribers.words import Spans, painted
 if TYPE_CHECKING:
     from wtsflow.subscribers.screen import Screen
 
-FULL = 2000
-"""Rows that may gather before they are written in the thread that brings them."""
+FULL = 256 * 1024
+"""Characters that may gather before they are written in the thread that brings them."""
 BEAT = 0.25
 """Seconds between two drawings of the live area when nothing happens."""
+NAMES = 32
+"""Cells of the column of targets, at most; a longer name is written out none the less."""
 LAST = 400
 """Characters kept of a target's last line."""
 ASCII = str.maketrans({"✓": "+", "✗": "x", "•": "*", "▸": ">", "━": "=", "─": "-", "…": "~"})
@@ -69,6 +71,7 @@ class Console:
         self._size = size
         self._progress = Progress.of(plan)
         self._rows: list[str] = []
+        self._held = 0
         self._last: dict[tuple[str, str], str] = {}
         self._prefixes: dict[tuple[str, str, str], str] = {}
         self._order: dict[str, int] = {}
@@ -108,7 +111,7 @@ class Console:
                 self._line(seen)
             else:
                 self._record(seen)
-            full = len(self._rows) >= FULL
+            full = self._held >= FULL
         if full:
             self._pace.now()
         else:
@@ -121,6 +124,7 @@ class Console:
             return
         if self._screen:
             self._last[line.path, line.target] = line.text[:LAST]
+        self._held += len(line.text)
         self._rows.append(self._prefix(line.target, line.path, line.stream) + line.text)
 
     def _record(self, record: Record) -> None:
@@ -147,7 +151,7 @@ class Console:
     def _opened(self) -> None:
         names = [name for name in self.tally.targets if name != "local"]
         self._order = {name: number for number, name in enumerate(names)}
-        self._names = words.columns(names or ["local"], 24)
+        self._names = words.columns(names or ["local"], NAMES)
         for line in (*words.header(self.tally, self._columns()), []):
             self._say(line)
 
@@ -189,7 +193,9 @@ class Console:
         return text.translate(ASCII) if self._plain else text
 
     def _name(self, target: str) -> str:
-        name = words.padded(visible(target), self._names)
+        self._names = max(self._names, words.columns([target], NAMES))
+        shown = visible(target)
+        name = words.padded(shown, max(self._names, width(shown)))
         turn = self._order.get(target, 0) % len(words.TARGETS)
         return self._style(name, words.TARGETS[turn]) + " "
 
@@ -212,7 +218,7 @@ class Console:
         return [[(text.translate(ASCII), names) for text, names in line] for line in drawn]
 
     def _flush(self) -> None:
-        rows, self._rows = self._rows, []
+        rows, self._rows, self._held = self._rows, [], 0
         with self._writing():
             if self._screen:
                 self._screen.write(rows)

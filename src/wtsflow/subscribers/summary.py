@@ -39,14 +39,16 @@ class Trouble:
 def summary(tally: Tally, columns: int = 80, output: str = "") -> list[Spans]:
     """Return the lines of the end; ``output`` is the folder where the whole output is."""
     closed = tally.closed or {}
-    lines: list[Spans] = [[], _first(closed, tally.stopping)]
+    lines: list[Spans] = [[], *_first(closed, tally.stopping, columns)]
     for trouble in troubles(tally):
         lines += [[], *_shown(trouble, columns)]
     lines += [[], *_next(tally, output)]
     return lines
 
 
-def _first(closed: Mapping[str, Any], stopping: Mapping[str, Any] | None) -> Spans:
+def _first(
+    closed: Mapping[str, Any], stopping: Mapping[str, Any] | None, columns: int
+) -> list[Spans]:
     status = str(closed.get("status", ""))
     took = duration(int(closed.get("duration_ms") or 0))
     outcomes = Counter(str(one["outcome"]) for one in (closed.get("targets") or {}).values())
@@ -54,12 +56,18 @@ def _first(closed: Mapping[str, Any], stopping: Mapping[str, Any] | None) -> Spa
         (f"{mark(status)} " if status != "partial" else "! ", color(status)),
         (visible(status), bold(color(status))),
         (f" ({said(stopping, 'reason')})" if stopping else "", ""),
-        (f" in {took} ", ""),
+        (f" in {took}", ""),
     ]
-    for outcome in sorted(outcomes, key=_rank):
-        spans += [(f" {outcomes[outcome]} {visible(outcome)} ", color(outcome))]
-    exit_ = closed.get("exit") or {}
-    return [*spans, (f" exit {exit_.get('code')} {said(exit_, 'name')}", "dim")]
+    counts: Spans = [
+        (f"  {outcomes[outcome]} {visible(outcome)}", color(outcome))
+        for outcome in sorted(outcomes, key=_rank)
+    ]
+    code = closed.get("exit") or {}
+    last: Spans = [(f"  exit {code.get('code')} {said(code, 'name')}", "dim")]
+    whole = [*spans, *counts, *last]
+    if sum(width(text) for text, _ in whole) <= columns:
+        return [whole]
+    return [[*spans, *last], counts]
 
 
 def _rank(outcome: str) -> tuple[int, str]:
