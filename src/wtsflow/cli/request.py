@@ -5,7 +5,8 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,21 +75,32 @@ def opened(flags: Mapping[str, object]) -> tuple["App", "Settings"]:
 def prepare(request: Request) -> tuple["App", "Prepared"]:
     """Read the manifest, take the answers together, and plan. Raises WtsflowError."""
     app, settings = opened(request.flags)
-    text, name = manifest_text(request.manifest, app.workspace)
-    workflow = app.load(text, name)
-    prepared = app.plan(
-        workflow,
-        answers(request, workflow, frame()),
-        inventories=request.inventories,
-        ticket=request.ticket,
-        limit=limit(request.limit),
-        parallel=settings.parallel,
-        timeout=settings.timeout,
-        grace=settings.grace,
-    )
+    with closing_on_error(app):
+        text, name = manifest_text(request.manifest, app.workspace)
+        workflow = app.load(text, name)
+        prepared = app.plan(
+            workflow,
+            answers(request, workflow, frame()),
+            inventories=request.inventories,
+            ticket=request.ticket,
+            limit=limit(request.limit),
+            parallel=settings.parallel,
+            timeout=settings.timeout,
+            grace=settings.grace,
+        )
     for warning in dict.fromkeys(s.warning for s in prepared.plan.scripts.values() if s.warning):
         note(f"warning: {warning}")
     return app, prepared
+
+
+@contextmanager
+def closing_on_error(app: "App") -> Iterator[None]:
+    """Let go of the application's files when the block raises."""
+    try:
+        yield
+    except BaseException:
+        app.close()
+        raise
 
 
 def manifest_text(name: str, workspace: "Workspace") -> tuple[bytes, str]:
@@ -114,11 +126,14 @@ def manifest_text(name: str, workspace: "Workspace") -> tuple[bytes, str]:
 # --- inputs -----------------------------------------------------------------------------------
 
 
-def answers(request: Request, workflow: Workflow, here: Frame) -> dict[str, Json]:
+def answers(
+    request: Request, workflow: Workflow, here: Frame, only: Collection[str] | None = None
+) -> dict[str, Json]:
     """The inputs as given: ``--input`` wins over ``--inputs``, that over the environment.
 
-    Secrets come from files, the environment or a prompt, never from the command line, where every
-    user of the machine can read them. Raises UsageError.
+    ``only`` names the inputs that may be asked for at a terminal (default: those that a run
+    needs). Secrets come from files, the environment or a prompt, never from the command line,
+    where every user of the machine can read them. Raises UsageError.
     """
     given: dict[str, Json] = from_environment(workflow, here.environ)
     for name in request.files:
@@ -126,7 +141,8 @@ def answers(request: Request, workflow: Workflow, here: Frame) -> dict[str, Json
     given.update(from_pairs(request.inputs, workflow))
     if request.ask and terminal():
         for declared in workflow.inputs.values():
-            if declared.required and given.get(declared.name) is None:
+            wanted = declared.required if only is None else declared.name in only
+            if wanted and given.get(declared.name) is None:
                 given[declared.name] = prompt(declared)
     for name, declared in workflow.inputs.items():
         value = given.get(name)

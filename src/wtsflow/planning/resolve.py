@@ -34,8 +34,8 @@ def resolve(
 
     ``inputs`` come from :func:`bind`; ``groups`` are the actor's; ``timeout`` (seconds) bounds a
     task whose step does not say, ``grace`` (seconds) a process that is stopped; ``limit`` is a host
-    pattern. Raises PlanError when the answers do not fit, DeniedError with the author's sentence when a
-    requirement does not hold, and whatever ``scripts`` and ``inventory`` raise.
+    pattern. Raises PlanError when the answers do not fit, DeniedError with the author's sentence
+    when a requirement does not hold, and whatever ``scripts`` and ``inventory`` raise.
     """
     if workflow.needs_ticket and not ticket:
         raise PlanError(

@@ -1,0 +1,100 @@
+"""``wtsflow apply``: perform a plan that was written down, exactly as it stands."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wtsflow.cli.common import frame, note
+from wtsflow.cli.performing import RunFormat, perform
+from wtsflow.cli.request import Request, answers, closing_on_error, opened, plan_document
+from wtsflow.model.values import MASK, Json, Secret
+
+if TYPE_CHECKING:
+    from wtsflow.app import App, Prepared
+    from wtsflow.model.plan import Plan
+
+
+def command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What 'wtsflow plan -o' wrote.")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--inputs", metavar="@FILE", help="Secret inputs, in a YAML or JSON file."),
+    ] = None,
+    inventory: Annotated[
+        list[Path] | None,
+        typer.Option("--inventory", "-i", metavar="PATH", help="As it was given to 'plan'."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", "-C", help="Only compare it with the present.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Never ask for anything.")] = False,
+    format_: Annotated[
+        RunFormat, typer.Option("--format", help="text, json (at the end) or jsonl (live).")
+    ] = RunFormat.TEXT,
+) -> None:
+    """Perform a plan that 'wtsflow plan -o FILE' wrote, exactly as it stands.
+
+    The plan is made again from its own manifest and answers with the inventory, the lock and the
+    scripts of today. Where anything differs, nothing is started: the differences are shown and
+    the exit code is 6. Secret inputs are not in the file and are given again.
+
+    \b
+    Examples:
+      wtsflow plan fleet/patch --ticket CHG0040007 -o patch.plan
+      wtsflow apply patch.plan --check
+      wtsflow apply patch.plan
+    """  # noqa: D301 - \b is typer's mark for lines that stay as they are
+    request = Request(
+        manifest="", files=inputs or (), inventories=inventory or (), ask=not yes and not check
+    )
+    app, prepared = thawed(file, request, secrets=not check)
+    if check:
+        app.close()
+        note(f"{file} still fits: plan {prepared.plan.digest[:12]}")
+        return
+    perform(app, prepared, format_)
+
+
+def thawed(file: Path, request: Request, *, secrets: bool) -> tuple["App", "Prepared"]:
+    """The plan of a file, held against the present.
+
+    Raises PlanMismatch for a file that was changed and for a present that differs.
+    """
+    from wtsflow import manifest, planning
+    from wtsflow.app import Prepared
+    from wtsflow.errors import PlanMismatch
+
+    app, _settings = opened({})
+    with closing_on_error(app):
+        old = planning.thaw(plan_document(file), manifest.load)
+        given = _given(old, request, secrets=secrets)
+        new = app.plan(
+            old.workflow,
+            given,
+            inventories=request.inventories,
+            ticket=old.ticket,
+            limit=old.limit,
+            parallel=old.parallel,
+            timeout=old.timeout,
+            grace=old.grace,
+        )
+        if different := planning.differences(old, new.plan):
+            raise PlanMismatch(
+                different, cure=f"look at them, then plan again: wtsflow plan {old.workflow.source}"
+            )
+    return app, Prepared(old, new.values, new.actor)
+
+
+def _given(plan: "Plan", request: Request, *, secrets: bool) -> dict[str, Json]:
+    """The plan's inputs, with its secrets asked for again, or masked where none are needed."""
+    from wtsflow.model.workflow import Type
+
+    declared = plan.workflow.inputs
+    hidden = {name for name, one in declared.items() if one.type is Type.SECRET}
+    given = {name: value for name, value in plan.inputs.items() if name not in hidden}
+    wanted = {name for name in hidden if plan.inputs.get(name) is not None}
+    if not secrets:
+        return {**given, **dict.fromkeys(wanted, Secret(MASK))}
+    said = answers(request, plan.workflow, frame(), only=wanted)
+    return {**given, **{name: said[name] for name in wanted if name in said}}
