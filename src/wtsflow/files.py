@@ -48,7 +48,7 @@ def _make(path: Path) -> bool:
     try:
         path.mkdir(mode=0o700)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make(path.parent)
         return _make(path)
     except FileExistsError:
         return False

@@ -10,6 +10,7 @@ from pathlib import Path
 from wtsflow.audit.profile import evidence
 from wtsflow.audit.seal import GENESIS, Seal, read, sealed
 from wtsflow.audit.segment import (
+    is_torn,
     last_line,
     last_of_run,
     name,
@@ -223,6 +224,11 @@ class Chain:
         self.size += done
 
     def _cut(self, torn: bytes) -> None:
+        """Cut off what a crash left of a write, and record it."""
+        if not is_torn(torn):
+            raise AuditError(
+                f"{self.path}: the last record was changed", cure="see: wtsflow audit verify"
+            )
         os.ftruncate(self.descriptor, self.size)
         digest = hashlib.sha256(torn).hexdigest()
         self.note("log.torn_tail", {"bytes": len(torn), "sha256": digest})

@@ -28,6 +28,14 @@ def first_seq(path: Path) -> int:
     return int(found[1]) if found else 0
 
 
+def is_torn(rest: bytes) -> bool:
+    """Whether bytes without a newline at the end of a file are a write that was cut off.
+
+    A whole record whose newline is another byte is not: somebody changed it.
+    """
+    return read(rest[:-1] + b"\n") is None
+
+
 def last_line(descriptor: int, size: int) -> tuple[bytes, int]:
     """The last whole line of a file (empty if there is none), and where it ends."""
     data, start = b"", size

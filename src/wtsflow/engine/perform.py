@@ -1,6 +1,5 @@
 """Performing one task in a worker: everything between its ``started`` and ``finished`` records."""
 
-import hashlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from typing import TypeAlias
 from wtsflow.engine.lines import LineSplitter
 from wtsflow.engine.redact import Redactor, StreamRedactor
 from wtsflow.engine.sessions import Sessions
-from wtsflow.engine.spool import Spool
+from wtsflow.engine.spool import Spool, file_name
 from wtsflow.errors import ConnectError, SessionLost, WtsflowError
 from wtsflow.model.plan import Plan, Target
 from wtsflow.model.record import Line, Outcome, Result, Task
@@ -142,7 +141,4 @@ class TaskTools:
 
 def spool_name(task: Task) -> str:
     """The file name of a task's spool, safe on every system."""
-    name = task.name.replace("/", "~")
-    if len(name) > 150:
-        name = f"{name[:100]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-    return f"{name}.log"
+    return file_name(task.name)

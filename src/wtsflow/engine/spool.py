@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from wtsflow.model.values import Json
 CAP = 64 * 1024 * 1024
 TAIL = 2048
 _WINDOW = 4 * TAIL
+_LONGEST = 150
+_UNSAFE = re.compile(r"[^A-Za-z0-9._@~+=\[\]-]")
 
 
 class Spool:
@@ -72,6 +75,14 @@ class Spool:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def file_name(task: str) -> str:
+    """The name of a task's file (``path@target/attempt``), safe and distinct on every system."""
+    name = _UNSAFE.sub("_", task.replace("/", "~"))
+    if len(name) > _LONGEST or name != task.replace("/", "~").lower():
+        name = f"{name[:_LONGEST]}~{hashlib.sha256(task.encode()).hexdigest()[:16]}"
+    return f"{name}.log"
 
 
 def _last_lines(data: bytes, *, cut: bool) -> str:

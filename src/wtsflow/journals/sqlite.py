@@ -186,23 +186,28 @@ class SqliteJournal:
 
     # --- reading --------------------------------------------------------------------------
 
-    def load(self, run: str, *, after: int = 0) -> list[Record]:
-        """The records of a run with ``seq`` greater than ``after``, in order."""
+    def load(self, run: str, *, after: int = 0, limit: int = -1) -> list[Record]:
+        """The records of a run with ``seq`` greater than ``after``, in order; ``limit`` of them."""
         with self._lock, self._translating("read"):
             rows = self._db.execute(
-                "SELECT run, seq, time, key, data FROM facts WHERE run=? AND seq>? ORDER BY seq",
-                (run, after),
+                "SELECT run, seq, time, key, data FROM facts WHERE run=? AND seq>?"
+                " ORDER BY seq LIMIT ?",
+                (run, after, limit),
             ).fetchall()
         return [_record(row) for row in rows]
 
-    def runs(self, *, limit: int = 0, status: str | None = None) -> list[Summary]:
+    def runs(
+        self, *, limit: int = 0, status: str | None = None, workflow: str = ""
+    ) -> list[Summary]:
         """The runs, newest first. ``status``: only those; empty text: those still open."""
         with self._lock, self._translating("read"):
             rows = self._db.execute(
                 "SELECT run, last, audited, workflow, version, title, actor, ticket, targets,"
-                " status, exit, started, ended FROM runs WHERE :status IS NULL OR status=:status"
+                " status, exit, started, ended FROM runs"
+                " WHERE (:status IS NULL OR status=:status)"
+                " AND (:workflow='' OR workflow=:workflow)"
                 " ORDER BY started DESC, rowid DESC LIMIT :limit",
-                {"status": status, "limit": limit or -1},
+                {"status": status, "workflow": workflow, "limit": limit or -1},
             ).fetchall()
         return [Summary(*row) for row in rows]
 
@@ -212,6 +217,11 @@ class SqliteJournal:
             return self._db.execute(
                 "SELECT run, audited FROM runs WHERE audited < last ORDER BY rowid"
             ).fetchall()
+
+    def heads(self) -> list[tuple[str, int, int]]:
+        """Every run, its last record, and the last one that is known to be in the audit log."""
+        with self._lock, self._translating("read"):
+            return self._db.execute("SELECT run, last, audited FROM runs").fetchall()
 
     def close(self) -> None:
         """Let go of the file; idempotent."""

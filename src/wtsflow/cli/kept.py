@@ -1,0 +1,88 @@
+"""What the commands that look back share: the journal, a run by its name, times, tables."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from wtsflow.cli.common import frame, out
+from wtsflow.errors import UsageError
+from wtsflow.model.terminal import cut, visible, width
+from wtsflow.model.text import did_you_mean
+
+if TYPE_CHECKING:
+    from wtsflow.journals.sqlite import SqliteJournal, Summary
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@contextmanager
+def journal() -> "Iterator[SqliteJournal]":
+    """The journal, if there is one. Raises UsageError, JournalError."""
+    from wtsflow.journals.sqlite import SqliteJournal
+
+    path = frame().state / "journal.sqlite"
+    if not path.exists():
+        raise UsageError(
+            f"nothing was run yet: there is no journal in {frame().state}",
+            cure="wtsflow run MANIFEST; or set WTSFLOW_STATE to where it is",
+        )
+    with closing(SqliteJournal(path)) as opened:
+        yield opened
+
+
+def find_run(opened: "SqliteJournal", name: str) -> "Summary":
+    """The run of this id, beginning of an id, or ``latest``. Raises UsageError."""
+    runs = opened.runs(limit=1) if name == "latest" else opened.runs()
+    found = [run for run in runs if name == "latest" or run.run.startswith(name.upper())]
+    found = [run for run in runs if run.run == name] or found
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"'{name}' is the beginning of {len(found)} runs", cure="give more of it")
+    near = did_you_mean(name, [run.run for run in runs])
+    raise UsageError(f"there is no run '{name}'", cure=near or "see: wtsflow runs list")
+
+
+def moment(text: str) -> str:
+    """A time in UTC as records have it, from ``2h``, ``3d``, a date or RFC 3339."""
+    from wtsflow.app import SystemClock
+
+    if short := re.fullmatch(r"(\d{1,6})([mhdw])", text):
+        back = timedelta(**{_UNITS[short[2]]: int(short[1])})
+        return (datetime.fromtimestamp(SystemClock().now(), UTC) - back).isoformat()[:26]
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"'{text}' is not a time", cure="write 2h, 3d, 2026-11-01 or 2026-11-01T08:00:00Z"
+        ) from None
+    return given.astimezone(UTC).isoformat(timespec="microseconds")[:26]
+
+
+def local(time: str) -> str:
+    """A record's time on this machine's clock, to the second."""
+    if not time:
+        return ""
+    return f"{datetime.fromisoformat(time).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print columns as wide as their widest cell; the last one gives way."""
+    style = frame().style(frame().stdout)
+    cells = [[visible(cell) for cell in row] for row in rows]
+    sizes = [max(width(row[i]) for row in (heads, *cells)) for i in range(len(heads))]
+    out(style(_row(heads, sizes), "dim"), raw=True)
+    for row in cells:
+        out(_row(row, sizes), raw=True)
+
+
+def _row(row: Sequence[str], sizes: Sequence[int]) -> str:
+    padded = (cell + " " * (size - width(cell)) for cell, size in zip(row, sizes, strict=True))
+    return cut("  ".join(padded).rstrip() or " ", frame().width).rstrip()
+
+
+def mapping(value: object) -> Mapping[str, object]:
+    """``value`` if it is a mapping, else nothing."""
+    return value if isinstance(value, Mapping) else {}
