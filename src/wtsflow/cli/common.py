@@ -60,6 +60,15 @@ class Frame:
         return Path(said) if said else platformdirs.user_state_path("wtsflow", appauthor=False)
 
     @property
+    def config(self) -> Path:
+        """The settings file of the user."""
+        import platformdirs
+
+        said = self.environ.get("WTSFLOW_CONFIG")
+        folder = platformdirs.user_config_path("wtsflow", appauthor=False)
+        return Path(said) if said else folder / "config.yaml"
+
+    @property
     def cache(self) -> Path:
         """Folder of what can be fetched again: mirrors of script repositories."""
         import platformdirs

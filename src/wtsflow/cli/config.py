@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wtsflow.cli.common import Format, Frame, document, frame, out
-from wtsflow.cli.request import user_file
 
 if TYPE_CHECKING:
     from wtsflow.workspace import Settings, UserFile, Workspace
@@ -41,7 +40,7 @@ def show(
     from wtsflow.workspace import UserFile, Workspace, effective, locate
 
     here = frame()
-    user = UserFile.read(user_file(here))
+    user = UserFile.read(here.config)
     inside = here.start.is_file() or locate(here.start) is not None
     workspace = Workspace.find(here.start) if inside else None
     settings = effective(flags={}, environ=here.environ, workspace=workspace, user=user)

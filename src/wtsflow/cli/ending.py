@@ -62,8 +62,8 @@ def _format(args: list[str]) -> str:
 
 def _usage(error: Exception) -> UsageError | None:
     """The parser's own complaint about the command line, as ours; None for anything else."""
-    typer_exceptions = sys.modules.get("typer.exceptions")
-    if typer_exceptions is None or not isinstance(error, typer_exceptions.TyperException):
+    known = sys.modules.get("typer._click.exceptions")
+    if known is None or not isinstance(error, known.ClickException):
         return None
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "wtsflow"

@@ -42,21 +42,12 @@ class Request:
     """Whether missing inputs may be asked for at a terminal."""
 
 
-def user_file(here: Frame) -> Path:
-    """The settings file of the user: ``WTSFLOW_CONFIG``, or in the platform's place."""
-    import platformdirs
-
-    said = here.environ.get("WTSFLOW_CONFIG")
-    folder = platformdirs.user_config_path("wtsflow", appauthor=False)
-    return Path(said) if said else folder / "config.yaml"
-
-
 def configured(flags: Mapping[str, object]) -> tuple["Workspace", "Settings"]:
     """The workspace, with the user's defaults below it, and every setting's value."""
     from wtsflow.workspace import UserFile, Workspace, effective
 
     here = frame()
-    user = UserFile.read(user_file(here))
+    user = UserFile.read(here.config)
     found = Workspace.find(here.start)
     settings = effective(flags=flags, environ=here.environ, workspace=found, user=user)
     ssh = {"connect_timeout": settings.connect_timeout, **user.ssh, **found.ssh}
