@@ -60,6 +60,8 @@ class Builder:
     reported: list[tuple[Path, Expression]] = field(default_factory=list)
     """``report: require:``, with where each is."""
     needs_ticket: bool = False
+    idle: set[str] = field(default_factory=set)
+    """Paths of steps without a verb of this version: said by the schema, and left at that."""
 
     def workflow(self) -> Workflow:
         """The whole of it."""
@@ -183,6 +185,8 @@ class Builder:
         if "wait" in part and "script" not in part:
             wait = part.at("wait")
             return Wait(seconds(wait.data), wait.text("until"), wait.text("zone"))
+        if "script" not in part:
+            self.idle.add(path)
         return self.script(part.at("script"))
 
     def script(self, part: Part) -> Script:

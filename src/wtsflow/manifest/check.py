@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from wtsflow.errors import Diagnostic, Severity
 from wtsflow.manifest import kinds
@@ -131,14 +132,18 @@ class Check:
             for index, item in enumerate(value):
                 yield from self.value(item, (*path, index), names, proven)
 
+    def raw(self, *path: str | int) -> Any:
+        """The data at a path, or None."""
+        part = self.document.data
+        for key in path:
+            part = part.get(key) if isinstance(part, dict) else None
+        return part
+
     # --- around the steps -------------------------------------------------------------------
 
     def before_steps(self) -> None:
         """``targets``, ``require`` and ``access``: decided before the first step."""
-        if (
-            self.builder.document.data.get("access", {})
-            and self.workflow.access.get("execute") == ()
-        ):
+        if self.raw("access", "execute") == []:
             self.say(
                 "wts213",
                 "nobody may start it",
@@ -154,9 +159,9 @@ class Check:
 
     def target_texts(self, value: object, path: Path, scope: Scope) -> None:
         """Names of hosts and groups: text, and no secret."""
-        hosts = self.builder.document.data["targets"][path[1]].get("hosts")
+        hosts = self.raw(*path)
         if isinstance(value, tuple) and (not isinstance(hosts, list) or len(hosts) != len(value)):
-            return
+            return  # some of them could not be read, which was said
         for place, kind in self.value(value, path, _NoTargets(scope)):
             if kind.secret():
                 self.say("wts311", "a secret would be shown here", place)
@@ -216,6 +221,8 @@ class Check:
     def step(self, place: Place) -> None:
         """Everything about one step."""
         step, path = place.step, self.path(place)
+        if step.path in self.builder.idle:
+            return
         outside = Scope(self.facts, place, inside=False)
         inside = Scope(self.facts, place)
         proven = self.proven(place.parent)
@@ -253,6 +260,7 @@ class Check:
     def loop(self, place: Place, path: Path, scope: Scope, proven: set[str]) -> None:
         """``for_each`` needs a list."""
         kind = self.expression(place.step.for_each, (*path, "for_each"), scope, proven)
+        self.facts.items[place.number] = kind.item or ANY
         if kind.secret():
             self.say("wts310", "a secret is not a list of items", (*path, "for_each"))
         elif not kind.open and kind.name != "list":

@@ -20,6 +20,8 @@ class Facts:
     """What each pin means (None: it could not be found); None as a whole: not looked up."""
     untyped: dict[str, Place] = field(default_factory=dict)
     """Steps whose outputs were referred to and have no types."""
+    items: dict[int, Kind] = field(default_factory=dict)
+    """What 'item' is in a ``for_each`` step, by its number."""
     roots: dict[str, Kind] = field(init=False)
 
     def __post_init__(self) -> None:

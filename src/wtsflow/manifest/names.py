@@ -72,9 +72,7 @@ class Scope:
             loops = loops[1:]
         if not loops:
             raise Refused("wts211", "there is an 'item' only inside of a step with 'for_each'")
-        expression = loops[0].step.for_each
-        text = expression.text.strip() if expression else ""
-        return kinds.TARGET if text.startswith("targets.") else ANY
+        return self.facts.items.get(loops[0].number, ANY)
 
     def failure(self) -> Kind:
         if self.place is None or self.place.handler() is None:
@@ -83,10 +81,12 @@ class Scope:
         return Kind("map", {**texts, "outcome": kinds.STRING})
 
     def run(self) -> Kind:
+        if self.planning:
+            raise Refused("wts211", "there is no run yet when this is decided")
         fields = {"id": kinds.STRING}
         if self.ending or (self.place is not None and self.place.in_finally()):
-            return Kind("map", {**fields, "status": kinds.STRING, "success": kinds.BOOLEAN})
-        return Kind("map", Guarded(fields, _too_early, frozenset(("status", "success"))))
+            fields |= {"status": kinds.STRING, "success": kinds.BOOLEAN}
+        return Kind("map", Guarded(fields, _too_early, frozenset(("status", "success", "report"))))
 
     def own_outputs(self) -> Kind:
         """What ``outputs`` is in ``retry: until:``."""
@@ -111,4 +111,6 @@ _SPECIAL = {
 
 
 def _too_early(name: str) -> Kind:
+    if name == "report":
+        raise Refused("wts212", "'run.report' is reserved for a later version of wtsflow")
     raise Refused("wts211", f"'run.{name}' is known only in 'finally' and in 'outputs'")

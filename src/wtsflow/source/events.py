@@ -4,6 +4,7 @@ The parser's own ``load`` and ``compose`` are not used: with the C extension the
 on deep nesting, and they expand aliases, let the last duplicate key win and read ``NO`` as false.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,6 +16,9 @@ from wtsflow.source.scalars import UnsafeNumberError, plain
 MAX_DEPTH: Final = 60
 MAX_NODES: Final = 50_000
 MAX_FINDINGS: Final = 100
+
+
+_COMMENT = re.compile(r"\s*:?\s*(?<!\S)(#\S.*)")
 
 
 class Stop(Exception):
@@ -122,10 +126,10 @@ class Reader:
     def _alias(self, event: Any) -> None:
         self.report(
             "wts010",
-            f"'*{event.anchor}' repeats another part of the file, which is not used here",
+            "'*' at the start repeats another part of the file, which is not used here",
             event.start_mark,
             end=event.end_mark,
-            cure="write the part out, or put the text in quotes if it begins with '*'",
+            cure="write the part out, or put the text in quotes",
         )
 
     def _properties(self, event: Any) -> bool:
@@ -133,9 +137,9 @@ class Reader:
         if event.anchor is not None:
             self.report(
                 "wts010",
-                f"'&{event.anchor}' names a part of the file, which is not used here",
+                "'&' at the start names a part of the file, which is not used here",
                 event.start_mark,
-                cure="remove it, or put the text in quotes if it begins with '&'",
+                cure="remove the name, or put the text in quotes",
             )
         elif event.tag is not None:
             tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")
@@ -155,7 +159,7 @@ class Reader:
         text = event.value
         if event.style:
             return text
-        if not text and self._comment(event):
+        if not text and self._comment(event, stack):
             return BROKEN
         if stack and stack[-1].wants_key:
             return text
@@ -171,22 +175,22 @@ class Reader:
             )
             return BROKEN
 
-    def _comment(self, event: Any) -> bool:
+    def _comment(self, event: Any, stack: "list[_Container]") -> bool:
         """``channel: #ops`` is empty in YAML, and nobody means it so."""
-        mark = event.end_mark
-        lines = self.document.lines
-        rest = lines[mark.line][mark.column :] if mark.line < len(lines) else ""
-        comment = rest.lstrip()
-        if not comment.startswith("#") or comment[1:2].isspace() or len(comment) < 2:
+        key = stack[-1].key_event if stack and not stack[-1].wants_key else None
+        mark = key.end_mark if key is not None else event.end_mark
+        line = self.document.lines[mark.line] if mark.line < len(self.document.lines) else ""
+        match = _COMMENT.fullmatch(line, mark.column)
+        if match is None:
             return False
-        start = _Mark(mark.line, mark.column + len(rest) - len(comment))
-        end = _Mark(mark.line, mark.column + len(rest))
+        start = _Mark(mark.line, match.start(1))
+        end = _Mark(mark.line, match.end(1))
         self.report(
             "wts008",
             "everything after '#' is a comment, so there is no value here",
             start,
             end=end,
-            cure=f'put quotes around it: "{comment}"',
+            cure=f'put quotes around it: "{match.group(1)}"',
         )
         return True
 
@@ -219,17 +223,13 @@ class Reader:
             parent.spots[key] = (event, spot)
 
     def _bad_key(self, event: Any) -> None:
-        line = self.document.lines[event.start_mark.line]
-        column = event.start_mark.column
-        if "{" in line[max(0, column - 2) : column + 1]:
-            self.report(
-                "wts304",
-                "'{{ }}' is not used here",
-                event.start_mark,
-                cure="write $(...) where a value is inserted",
-            )
+        mark = event.start_mark
+        before = self.document.lines[mark.line][: mark.column]
+        if before.endswith("{"):
+            place = _Mark(mark.line, mark.column - 1 - before.endswith("${"))
+            self.report("wts304", "'{{ }}' is not used here", place, cure="write $(...)")
         else:
-            self.report("wts017", "a key must be a text", event.start_mark, end=event.end_mark)
+            self.report("wts017", "a key must be a text", mark, end=event.end_mark)
 
 
 @dataclass(slots=True)

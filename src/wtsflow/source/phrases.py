@@ -31,14 +31,6 @@ def short(value: Any) -> str:
     return f"'{text[:60]}…'" if len(text) > 60 else f"'{text}'"
 
 
-def translated(document: Document, error: Any, verbs: tuple[str, ...]) -> Iterator[Diagnostic]:
-    """The diagnostics that one error of jsonschema stands for; none for what is known broken."""
-    if isinstance(error.instance, Broken):
-        return
-    say = _SAY.get(str(error.validator), _other)
-    yield from say(document, error, verbs)
-
-
 def _path(error: Any) -> tuple[str | int, ...]:
     return tuple(error.absolute_path)
 
@@ -102,10 +94,10 @@ def _type(document: Document, error: Any, _: Any) -> Iterator[Diagnostic]:
     yield document.diagnostic("wts103", message, path, cure=cure, key=value is None)
 
 
-def _enum(document: Document, error: Any, _: Any) -> Iterator[Diagnostic]:
+def _enum(document: Document, error: Any, verbs: tuple[str, ...]) -> Iterator[Diagnostic]:
     value, allowed = error.instance, [str(each) for each in error.validator_value]
     if value == "undo":
-        yield _reserved(document, _path(error), "undo", key=False)
+        yield _reserved(document, _path(error), "undo", verbs, key=False)
         return
     hint = near(str(value), allowed) or near(str(value).lower(), allowed)
     cure = "" if hint else f"write one of: {', '.join(allowed)}"
@@ -121,9 +113,10 @@ def _const(document: Document, error: Any, _: Any) -> Iterator[Diagnostic]:
 
 def _form(document: Document, error: Any, _: Any) -> Iterator[Diagnostic]:
     rule = error.schema.get("x-rule", "wts105")
-    names = error.parent is not None and error.parent.validator == "propertyNames"
+    names = list(error.absolute_schema_path)[-2:-1] == ["propertyNames"]
+    path = (*_path(error), error.instance) if names else _path(error)
     message = f"{short(error.instance)} is not {_wanted(error.schema)}"
-    yield document.diagnostic(rule, message, _path(error), key=names)
+    yield document.diagnostic(rule, message, path, key=names)
 
 
 def _name_form(document: Document, error: Any, _: tuple[str, ...]) -> Iterator[Diagnostic]:
@@ -135,7 +128,7 @@ def _name_form(document: Document, error: Any, _: tuple[str, ...]) -> Iterator[D
 def _not(document: Document, error: Any, verbs: tuple[str, ...]) -> Iterator[Diagnostic]:
     path = _path(error)
     if error.schema.get("x-rule") != "wts107":
-        yield _reserved(document, path, str(path[-1]), key=True)
+        yield _reserved(document, path, str(path[-1]), verbs, key=True)
         return
     usable = verbs[:3]
     for key in error.instance:
@@ -150,14 +143,20 @@ def _not(document: Document, error: Any, verbs: tuple[str, ...]) -> Iterator[Dia
 
 
 def _reserved(
-    document: Document, path: tuple[str | int, ...], word: str, *, key: bool
+    document: Document,
+    path: tuple[str | int, ...],
+    word: str,
+    verbs: tuple[str, ...],
+    *,
+    key: bool,
 ) -> Diagnostic:
+    known = ", ".join(verbs[:3])
     return document.diagnostic(
         "wts108",
         f"'{word}' is reserved for a later version of wtsflow",
         path,
         key=key,
-        cure="this version has the verbs script, wait and steps (a group)",
+        cure=f"the verbs of this version are: {known}" if word in verbs else "remove it",
     )
 
 
@@ -213,3 +212,11 @@ _SAY: Mapping[str, _Say] = {
     "dependentRequired": _together,
     **dict.fromkeys(_LIMITS, _limit),
 }
+
+
+def translated(document: Document, error: Any, verbs: tuple[str, ...]) -> Iterator[Diagnostic]:
+    """The diagnostics that one error of jsonschema stands for; none for what is known broken."""
+    if isinstance(error.instance, Broken):
+        return
+    say: _Say = _SAY.get(str(error.validator), _other)
+    yield from say(document, error, verbs)

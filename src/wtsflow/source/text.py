@@ -17,6 +17,9 @@ _UNSEEN = re.compile(
 """Control characters, and those that make a text look like another one (CVE-2021-42574)."""
 
 
+_DIRECTIVE = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*%")
+
+
 def load(text: str | bytes, name: str) -> Document:
     """Read YAML. Raises ManifestError with every finding (rules ``wts0xx``)."""
     document, findings = scan(text, name)
@@ -42,6 +45,8 @@ def scan(
     except Stop:
         pass
     except Exception as error:  # noqa: BLE001 - the parser's own, of several classes
+        if "unexpected ':'" in str(error) and not pure:
+            return scan(text, name, pure=True)  # the C parser does not know { url: https://… }
         reader.findings.append(syntax(document, error))
     if document.spot is None and not reader.findings:
         place = Location(name, 1, 1, 1, 1)
@@ -67,7 +72,7 @@ def _decoded(text: str | bytes, name: str) -> tuple[Document, Diagnostic | None]
         except UnicodeDecodeError as error:
             return _not_utf8(error, name)
     document = Document(name, text.removeprefix("\ufeff"), None)
-    return document, _unseen(document)
+    return document, _unseen(document) or _directive(document)
 
 
 def _not_utf8(error: UnicodeDecodeError, name: str) -> tuple[Document, Diagnostic]:
@@ -94,6 +99,14 @@ def _unseen(document: Document) -> Diagnostic | None:
         place,
         cure='remove it, or write it in double quotes as "\\u…"',
     )
+
+
+def _directive(document: Document) -> Diagnostic | None:
+    match = _DIRECTIVE.match(document.text)
+    if match is None:
+        return None
+    place = _at(document.name, document.text[: match.end() - 1])
+    return document.at("wts012", "'%' directives are not used here", place, cure="remove the line")
 
 
 def _at(name: str, before: str) -> Location:

@@ -14,7 +14,7 @@ def syntax(document: Document, error: Any) -> Diagnostic:
     context = getattr(error, "context_mark", None)
     text = f"{getattr(error, 'context', None) or ''}; {getattr(error, 'problem', None) or error}"
     if mark is None:
-        return _finding(document, "wts006", "this is not YAML", None)
+        return _finding(document, "wts006", "this cannot be read as YAML", None)
     here = _character(document, mark)
     if here == "\t":
         return _finding(
@@ -23,7 +23,13 @@ def syntax(document: Document, error: Any) -> Diagnostic:
     for words, translate in _TABLE:
         if words in text:
             return translate(document, mark, context)
-    return _indentation(document, mark, context)
+    return _finding(
+        document,
+        "wts006",
+        "this cannot be read as YAML",
+        mark,
+        cure="look at this line and the one above it; put quotes around the value",
+    )
 
 
 def _finding(
@@ -82,11 +88,13 @@ def _start(document: Document, mark: Any, _: Any) -> Diagnostic:
 
 
 def _escape(document: Document, mark: Any, _: Any) -> Diagnostic:
-    return _finding(
-        document,
+    line = document.lines[mark.line]
+    start = line.rfind("\\", 0, mark.column + 1)
+    place = Location(document.name, mark.line + 1, start + 1, mark.line + 1, start + 3)
+    return document.at(
         "wts016",
         "this '\\' sequence is not known in double quotes",
-        mark,
+        place,
         cure="use single quotes, or write '\\\\'",
     )
 
@@ -108,9 +116,19 @@ def _alias(document: Document, mark: Any, context: Any) -> Diagnostic:
     return _finding(
         document,
         "wts010",
-        "'*' and '&' at the start of a value are not used here",
+        "'*' at the start repeats another part of the file, which is not used here",
         context or mark,
-        cure="put it in quotes",
+        cure="write the part out, or put the text in quotes",
+    )
+
+
+def _anchor(document: Document, mark: Any, context: Any) -> Diagnostic:
+    return _finding(
+        document,
+        "wts010",
+        "'&' at the start names a part of the file, which is not used here",
+        context or mark,
+        cure="remove the name, or put the text in quotes",
     )
 
 
@@ -122,10 +140,6 @@ def _tag(document: Document, mark: Any, context: Any) -> Diagnostic:
         context or mark,
         cure="write 'not' for a condition, or put the text in quotes",
     )
-
-
-def _directive(document: Document, mark: Any, context: Any) -> Diagnostic:
-    return _finding(document, "wts012", "'%' directives are not used here", context or mark)
 
 
 def _indentation(document: Document, mark: Any, _: Any) -> Diagnostic:
@@ -151,10 +165,12 @@ _TABLE = (
     ("could not find expected ':'", _no_colon),
     ("cannot start any token", _start),
     ("while scanning an alias", _alias),
-    ("while scanning an anchor", _alias),
+    ("while scanning an anchor", _anchor),
     ("a tag", _tag),
-    ("directive", _directive),
     ("flow sequence", _unclosed),
     ("flow mapping", _unclosed),
     ("block mapping", _key),
+    ("block collection", _indentation),
+    ("block sequence", _indentation),
+    ("<document start>", _indentation),
 )
