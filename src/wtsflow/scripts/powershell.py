@@ -22,6 +22,7 @@ from wtsflow.scripts.powershell_text import (
     skip_space,
 )
 
+MAX_CHARACTERS = 1 << 20
 _NUMBERS = {
     *("byte", "sbyte", "int", "int16", "int32", "int64", "long", "short", "uint16", "uint32"),
     *("uint64", "uint", "ulong", "ushort", "single", "float", "double", "decimal", "bigint"),
@@ -43,12 +44,14 @@ _USING = re.compile(r"(?i)using\s[^\n;]*[\n;]")
 _VARIABLE = re.compile(r"\$(?:\{([^}]+)\}|(\w+))")
 _SHARED = re.compile(r"(?:[^\\(]|\((?!\?)|\\[d.\\/@$^*+?()\[\]{}|-])*")
 """Patterns that mean the same to PowerShell and to RE2."""
-_DYNAMIC = re.compile(r"(?im)^\s*dynamicparam\b")
+_DYNAMIC = re.compile(r"(?im)^[ \t]*dynamicparam\b")
 _ARGUMENTS = re.compile(r"(?i)\$(?:args|myinvocation|psboundparameters)\b|@args\b")
 
 
 def read(text: str) -> Interface:
     """The interface of a script; ``parameters`` is None where it cannot be known."""
+    if len(text) > MAX_CHARACTERS:
+        return Interface()
     text = text.replace("\r\n", "\n")
     said = comment_help(text)
     try:
@@ -68,7 +71,7 @@ def read(text: str) -> Interface:
 
 
 def _param_free(text: str) -> bool:
-    return not re.search(r"(?i)\bparam\s*\(", text) and not _ARGUMENTS.search(text)
+    return not re.search(r"(?i)\bparam\s{0,99}\(", text) and not _ARGUMENTS.search(text)
 
 
 def _block(text: str) -> str | None:

@@ -212,8 +212,10 @@ def comment_help(text: str) -> dict[str, str]:
 
 
 def _comments(text: str) -> Iterator[list[str]]:
-    for block in re.findall(r"(?s)<#(.*?)#>", text):
-        yield block.split("\n")
+    at = text.find("<#")
+    while at >= 0 and (end := text.find("#>", at + 2)) >= 0:
+        yield text[at + 2 : end].split("\n")
+        at = text.find("<#", end + 2)
     lines = text.lstrip("\ufeff").split("\n")
     leading = takewhile(lambda line: not line.strip() or line.startswith("#"), lines)
     yield [line.lstrip("#") for line in leading if not line.startswith("#!")]

@@ -14,7 +14,6 @@ from wtsflow.model.workflow import Type
 _GETOPTS = re.compile(r"\bgetopts\s+(?:\"([^\"$`]*)\"|'([^']*)'|([A-Za-z0-9:?]+))\s+\w+")
 _CASE = re.compile(r"\bcase\s+[\"']?\$(?:\{?1\}?|\{1%%=\*\}|\{?(?:arg|opt|key)\}?)[\"']?\s+in\b")
 _BRANCH = re.compile(r"\(?\s*((?:-[^\s()|]*)(?:\s*\|\s*-[^\s()|]*)*)\s*\)")
-_EQUALS_ONLY = re.compile(r"(?m)^\s*\(?--[\w-]+=\*\s*\)")
 _TAKES = re.compile(r"\$\{?2\b|\bshift\s+2|\$\{1#|\bOPTARG\b")
 _MENTIONS = re.compile(r"\$(?:[1-9@*#]|\{[1-9@*#][^}]*\}|\{#\})|\bshift\b")
 _SOURCES = re.compile(r"(?m)(?:^|[;&|])\s*(?:\.|source)\s+\S")
@@ -40,9 +39,9 @@ def read(text: str) -> Interface:
     parameters = dict(_letters(code, said))
     if parameters:
         return Interface(title=title, parameters=parameters, source="getopts")
-    parameters = dict(_words(code, said))
-    if parameters and not _EQUALS_ONLY.search(code):
-        return Interface(title=title, parameters=parameters, source="usage")
+    words = _words(code, said)
+    if words:
+        return Interface(title=title, parameters=words, source="usage")
     if _MENTIONS.search(_outside(code)) or _SOURCES.search(code) or "getopt" in code:
         return Interface(title=title)
     return Interface(title=title, parameters={}, source="usage")
@@ -60,7 +59,7 @@ def _code(text: str) -> str:
             continue
         sign = text[at]
         if sign == "\\":
-            kept.append(text[at : at + 2])
+            kept.append("\n" if text[at + 1 : at + 2] == "\n" else " ")
             at += 2
             continue
         if sign == '"':
@@ -116,20 +115,32 @@ def _letters(code: str, said: dict[str, str]) -> Iterator[tuple[str, Parameter]]
                 yield letter, _option(letter, f"-{letter}", takes=bool(colon), said=said)
 
 
-def _words(code: str, said: dict[str, str]) -> Iterator[tuple[str, Parameter]]:
+def _words(code: str, said: dict[str, str]) -> dict[str, Parameter] | None:
+    """The long options by name; None where one takes its value only as ``--name=value``."""
+    found: dict[str, Parameter] = {}
+    joined: set[str] = set()
+    end = 0
     for case in _CASE.finditer(code):
-        body = code[case.end() :].split("esac", 1)[0]
-        for branch in re.split(r";;&?|;&", body):
-            found = _BRANCH.match(branch.strip())
-            if not found:
-                continue
-            flags = [word.strip() for word in found[1].split("|")]
-            long = [flag.removesuffix("=*") for flag in flags if flag.startswith("--")]
-            flag = next((word for word in long if re.fullmatch(r"--[A-Za-z][\w-]*", word)), "")
+        if case.start() < end:
+            continue
+        end = code.find("esac", case.end())
+        end = len(code) if end < 0 else end
+        for branch in re.split(r";;&?|;&", code[case.end() : end]):
+            flags = _long_flags(branch)
+            flag = next((one for one in flags if not one.endswith("=*")), "")
+            joined |= {one.removesuffix("=*") for one in flags if not flag}
             if flag and flag not in ("--help", "--version"):
                 name = flag[2:].replace("-", "_")
-                takes = bool(_TAKES.search(branch)) or any(word.endswith("=*") for word in flags)
-                yield name, _option(name, flag, takes=takes, said=said)
+                takes = bool(_TAKES.search(branch))
+                found[name] = _option(name, flag, takes=takes, said=said)
+    return None if joined - {option.flag for option in found.values()} else found
+
+
+def _long_flags(branch: str) -> list[str]:
+    """The long options that a branch of a ``case`` is for, as they are written there."""
+    found = _BRANCH.match(branch.strip())
+    flags = [word.strip() for word in found[1].split("|")] if found else []
+    return [flag for flag in flags if re.fullmatch(r"--[A-Za-z][\w-]*(?:=\*)?", flag)]
 
 
 def _option(name: str, flag: str, *, takes: bool, said: dict[str, str]) -> Parameter:
