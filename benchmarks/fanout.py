@@ -58,10 +58,8 @@ def wtsflow(fleet: Fleet, work: Work, folder: Path) -> Contestant:
     )
     return Contestant(
         OURS,
-        [
-            *(str(WTSFLOW), "run", "manifests/fleet.yaml", "--workspace", str(room.folder)),
-            *("--parallel", str(work.parallel)),
-        ],
+        [str(WTSFLOW), "run", "manifests/fleet.yaml", "--parallel", str(work.parallel)],
+        folder=room.folder,
         before=lambda: room.environment,
         check=work.check(),
     )

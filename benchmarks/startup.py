@@ -33,7 +33,12 @@ def one_manifest(rounds: int, peers: Path) -> tuple[str, Goal | None]:
     with tempfile.TemporaryDirectory(prefix="wtsflow-bench-") as folder:
         room = Room(Path(folder))
         room.build()
-        ours = Contestant("wtsflow validate", [str(WTSFLOW), "validate", str(room.manifest)])
+        ours = Contestant(
+            "wtsflow validate",
+            [str(WTSFLOW), "validate", str(room.manifest)],
+            before=lambda: room.environment,
+            folder=room.folder,
+        )
         contestants = [ours]
         playbook = room.folder / "site.yml"
         playbook.write_text(json.dumps(PLAYBOOK), encoding="utf-8")

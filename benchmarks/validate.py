@@ -42,6 +42,7 @@ def many(count: int, rounds: int) -> tuple[str, Goal]:
             ["taskset", "--cpu-list", "0", *command],
             before=lambda: room.environment,
             check=check,
+            folder=room.folder,
         )
         timing = interleave([ours], rounds)[ours.name]
     rows = [(ours.name, f"{timing.median:.2f}", f"{1000 * timing.median / count:.2f}")]
