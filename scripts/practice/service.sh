@@ -42,8 +42,9 @@ running() { [ -s pid ] && kill -0 "$(cat pid)" 2>/dev/null; }
 case ${1:-} in
     start)
         running && exit 0
-        nohup sh -c 'if grep -q broken app.conf; then sleep 0.2; exit 1; fi
-            trap "exit 0" TERM; while :; do sleep 1; done' </dev/null >/dev/null 2>&1 &
+        nohup sh -c 'trap "rm -f pid; exit 0" TERM
+            if grep -q broken app.conf; then sleep 0.2; rm -f pid; exit 1; fi
+            while :; do sleep 1 & wait $!; done' </dev/null >/dev/null 2>&1 &
         echo $! >pid
         ;;
     stop)
