@@ -120,7 +120,7 @@ class View:
 
     def _row(self, row: Sequence[str], sizes: Sequence[int]) -> str:
         parts = (_padded(cut(cell, size), size) for cell, size in zip(row, sizes, strict=True))
-        return "  " + "  ".join(parts).rstrip()
+        return self.cut("  " + "  ".join(parts).rstrip())
 
     def graph(self) -> Iterator[str]:
         yield self.title("order")
