@@ -158,7 +158,7 @@ def reason(attempt: Attempt) -> str:
     """Why an attempt ended as it did: message, exit code or signal, whether it was stopped."""
     parts = [visible(attempt.message)]
     code = attempt.exit_code
-    if code and f"{code}" not in attempt.message:
+    if code and not attempt.signal and f"{code}" not in attempt.message:
         parts.append(f"exit code {code}")
     if attempt.signal and attempt.signal not in attempt.message:
         parts.append(f"signal {visible(attempt.signal)}")
