@@ -30,7 +30,8 @@ class Ini(Tree):
         self.lines = text.removeprefix("\ufeff").splitlines()
         self.number = 0
         self.mentioned: dict[str, int] = {}
-        """Groups that something was said of, with the line, which must exist in the end."""
+        """Groups that something was said of, with the line, which must be declared in the end."""
+        self.declared = {"all", "ungrouped"}
 
     def _finding(
         self,
@@ -63,9 +64,9 @@ class Ini(Tree):
                 continue
             self._line(kind, group, text)
         for name, number in self.mentioned.items():
-            if name not in self.graph.groups and name != "all":
+            if name not in self.declared:
                 self.number = number
-                cure = did_you_mean(name, self.graph.groups) or f"add a section [{name}]"
+                cure = did_you_mean(name, self.declared) or f"add a section [{name}]"
                 self.report("wts602", f"there is no group '{shown(name)}'", (name,), cure)
         if self.graph.groups.get("ungrouped"):
             self._leave_ungrouped()
@@ -92,7 +93,8 @@ class Ini(Tree):
             return "", ""
         if kind == "vars":
             self.mentioned.setdefault(group, self.number)
-        elif group != "all":
+        else:
+            self.declared.add(group)
             self._group(group, {}, (group,), None)
         return group, kind
 

@@ -12,6 +12,7 @@ from wtsflow.inventory.ansible_tree import Path, Tree
 from wtsflow.inventory.graph import Facts, Graph
 from wtsflow.inventory.listing import Listing
 from wtsflow.source import load as load_yaml
+from wtsflow.source.foreign import refuse_foreign
 
 Reading = tuple[Graph, tuple[Diagnostic, ...]]
 
@@ -63,6 +64,7 @@ def read(path: File) -> Reading:
             cure="mend 'inventory:' in wtsflow.yaml or --inventory, or create the file",
         ) from None
     if program.is_program(path, data):
+        refuse_foreign(path)
         return _program(path)
     if data.startswith(b"#!") and not path.suffix:
         raise ConfigError(f"{path} is a program, but may not be run", cure=f"chmod +x {path}")

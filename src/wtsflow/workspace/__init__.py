@@ -1,6 +1,6 @@
 """A folder with ``wtsflow.yaml``, and the settings that hold in it."""
 
-from wtsflow.workspace.folder import DEFAULT, LOCK, NAME, Workspace, locate, refuse_foreign
+from wtsflow.workspace.folder import DEFAULT, LOCK, NAME, Workspace, locate
 from wtsflow.workspace.settings import (
     SETTINGS,
     Origin,
@@ -22,5 +22,4 @@ __all__ = [
     "Workspace",
     "effective",
     "locate",
-    "refuse_foreign",
 ]

@@ -1,7 +1,5 @@
 """A folder with ``wtsflow.yaml``: where the scripts, targets, lock and manifests are."""
 
-import os
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +10,7 @@ from wtsflow.errors import ConfigError, ManifestError
 from wtsflow.model.text import shown
 from wtsflow.model.values import Json
 from wtsflow.ports import Clock
+from wtsflow.source.foreign import refuse_foreign
 
 if TYPE_CHECKING:
     from wtsflow.scripts import Repository
@@ -138,29 +137,6 @@ def locate(start: Path) -> Path | None:
         if (candidate / NAME).is_file():
             return candidate / NAME
     return None
-
-
-def refuse_foreign(file: Path) -> None:
-    """Refuse settings that any user of this machine could have written.
-
-    Rule: neither the file nor its folder is writable for everybody; in a folder like ``/tmp``
-    (sticky) the file must be ours or root's. Where there are no POSIX modes, nothing is refused.
-    """
-    if os.name != "posix":
-        return
-    try:
-        said, folder = file.stat(), file.absolute().parent.stat()
-    except OSError:
-        return
-    if said.st_mode & stat.S_IWOTH:
-        raise ConfigError(f"everybody can write {file}: it is not read", cure=f"chmod o-w {file}")
-    if not folder.st_mode & stat.S_IWOTH:
-        return
-    if not folder.st_mode & stat.S_ISVTX or said.st_uid not in (0, os.getuid()):
-        raise ConfigError(
-            f"everybody can write the folder of {file}: it is not read",
-            cure="keep the workspace in a folder of your own",
-        )
 
 
 def _inventories(root: Path, said: str | Sequence[str] | None) -> tuple[Path, ...]:

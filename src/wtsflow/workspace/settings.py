@@ -11,7 +11,8 @@ from wtsflow.errors import ConfigError, ManifestError, UsageError
 from wtsflow.manifest.part import seconds
 from wtsflow.model.text import shown
 from wtsflow.model.values import Json
-from wtsflow.workspace.folder import Workspace, refuse_foreign
+from wtsflow.source.foreign import refuse_foreign
+from wtsflow.workspace.folder import Workspace
 
 PREFIX = "WTSFLOW_"
 
