@@ -33,7 +33,14 @@ def known_hosts(hosts: Iterable[Host]) -> str:
 
 def inventory(hosts: Iterable[Host], *, user: str, key: Path, known: Path, system: str) -> str:
     """An inventory in wtsflow's own format. JSON is YAML: every value is written as JSON."""
-    ssh = {"known_hosts": str(known), "identity_file": str(key)}
+    ssh = {
+        "known_hosts": str(known),
+        "identity_file": str(key),
+        "identities_only": True,
+        "agent": False,
+        "config": False,
+        "jump": [],
+    }
     lines = [
         "# A practice range of wtsflow: these hosts are folders on this machine.",
         "wtsflow: 1",

@@ -9,8 +9,9 @@ class Trouble:
     """Simulated trouble of one host; the default has none.
 
     ``down``: the connection is refused. ``refuses``: every login is. ``slow``: seconds that it
-    thinks before it starts a command. ``hangs``: it takes the connection and never says a word. ``drops_after`` / ``freezes_after``: bytes of output of one connection after
-    which that is cut / goes silent, with the processes living on.
+    thinks before it starts a command. ``hangs``: it takes the connection and never says a word.
+    ``drops_after`` / ``freezes_after``: bytes of output of one connection after which that is cut
+    / goes silent, with the processes living on.
     """
 
     down: bool = False
