@@ -20,7 +20,7 @@ class BenchmarkError(Exception):
 class Contestant:
     """One way to do the work.
 
-    ``check`` gets the standard output and raises :class:`BenchmarkError` when the work was not
+    ``check`` gets what was printed and raises :class:`BenchmarkError` when the work was not
     done; ``before`` prepares a round and returns the environment to add; ``after`` cleans up.
     Neither is timed.
     """
@@ -74,7 +74,7 @@ def once(contestant: Contestant, *, timeout: float = 600) -> tuple[float, float]
     if done.returncode != 0:
         tail = (done.stderr or done.stdout)[-2000:]
         raise BenchmarkError(f"{contestant.name} exited {done.returncode}:\n{tail}")
-    contestant.check(done.stdout)
+    contestant.check(done.stdout + done.stderr)
     return wall, cpu
 
 

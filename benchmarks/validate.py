@@ -13,15 +13,15 @@ from benchmarks.measure import BenchmarkError, Contestant, Goal, goals, interlea
 from benchmarks.workspace import WTSFLOW, Room, git, library
 
 RESOLVE = """\
-import sys
+import time
 from pathlib import Path
-from wtsflow.scripts import Repository
-import git, time
+import git
+from wtsflow.app import SystemClock
+from wtsflow.workspace import Workspace
+names = Path("pins.txt").read_text().split()
 began = time.perf_counter()
-source = Repository({{"default": {repository!r}}}, lock=Path({lock!r}), cache=Path({cache!r}))
-total = 0
-for pin in Path({pins!r}).read_text().split():
-    total += len(source.read(source.resolve(pin)))
+source = Workspace.find(Path.cwd()).repository(Path("cache"), SystemClock())
+total = sum(len(source.read(source.resolve(name))) for name in names)
 print(total, time.perf_counter() - began)
 """
 
@@ -65,17 +65,11 @@ def pins(count: int, rounds: int) -> tuple[str, Goal]:
         (room / "manifests" / "pins.yaml").write_text(head + steps, encoding="utf-8")
         (room / "wtsflow.yaml").write_text("wtsflow: 1\nscripts: scripts\n", encoding="utf-8")
         Room(room).run("lock")
-        ours = RESOLVE.format(
-            repository=str(room / "scripts"),
-            lock=str(room / "wtsflow.lock"),
-            cache=str(room / "cache"),
-            pins=str(room / "pins.txt"),
-        )
         cold, warm, theirs = [], [], []
         for _ in range(rounds):
             subprocess.run(["rm", "-rf", str(room / "cache")], check=True)
-            cold.append(_inside(ours, room))
-            warm.append(_inside(ours, room))
+            cold.append(_inside(RESOLVE, room))
+            warm.append(_inside(RESOLVE, room))
             theirs.append(_inside(CAT_FILE, room))
     floor = sorted(theirs)[rounds // 2]
     rows = [

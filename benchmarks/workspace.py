@@ -177,7 +177,7 @@ steps:
     when: inputs.days > {n} and inputs.area in ['tmp', 'logs']
     timeout: 2m
   - id: report{n}
-    title: Report on $(inputs.area)
+    title: Report, time {n}
     script: report.py@1.0.0
     timeout: 5m
     retry: {{ times: 2, wait: 10s }}
