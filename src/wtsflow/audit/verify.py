@@ -288,7 +288,7 @@ class _Compare:
     def _record(self, run: str, number: int) -> Record | None:
         if self._next.get(run) == number:
             found = next(self._ahead[run], None)
-            if found is not None:
+            if found is not None and found.seq == number:
                 self._next[run] = number + 1
                 return found
         records = iter(self._truth.load(run, after=number - 1, limit=self.AHEAD))
