@@ -10,7 +10,7 @@ from typing import Protocol
 from wtsflow.errors import Severity
 from wtsflow.inventory.graph import Facts
 from wtsflow.inventory.names import is_address, is_name
-from wtsflow.inventory.secrets import is_secret_key
+from wtsflow.inventory.secrets import RULE, is_secret_key
 from wtsflow.model.text import shown
 from wtsflow.model.values import Json
 
@@ -38,7 +38,7 @@ def facts(variables: Mapping[str, Json], report: Report) -> Facts:
     for key in [key for key in rest if is_secret_key(key)]:
         del rest[key]
         report(
-            "wts606",
+            RULE,
             f"'{shown(key)}' holds a secret in a plain file: it is not used",
             key,
             "keep it in the keyring",

@@ -7,6 +7,7 @@ from wtsflow.errors import Diagnostic, Severity
 from wtsflow.inventory.ansible import facts
 from wtsflow.inventory.graph import Facts, Graph
 from wtsflow.inventory.names import GROUP, is_name
+from wtsflow.inventory.secrets import hidden
 from wtsflow.model.pattern import PatternError, expand
 from wtsflow.model.plan import LOCAL
 from wtsflow.model.text import shown
@@ -48,7 +49,8 @@ class Tree:
         *,
         key: bool = True,
     ) -> None:
-        self.findings.append(self.place(rule, message, path, key=key, cure=cure, severity=severity))
+        finding = self.place(rule, message, path, key=key, cure=cure, severity=severity)
+        self.findings.append(hidden(finding))
 
     def facts(self, said: Any, path: Path) -> Facts:
         """Variables that stand at ``path``."""

@@ -6,7 +6,7 @@ from typing import Any
 from wtsflow.errors import Diagnostic
 from wtsflow.inventory.graph import Facts, Graph, Group
 from wtsflow.inventory.names import GROUP, is_address, is_name
-from wtsflow.inventory.secrets import is_secret_key
+from wtsflow.inventory.secrets import RULE, hidden, is_secret_key
 from wtsflow.model.pattern import PatternError, expand
 from wtsflow.model.plan import LOCAL
 from wtsflow.model.text import did_you_mean, listed, shown
@@ -42,7 +42,8 @@ class _Reader:
     def report(
         self, rule: str, message: str, path: Path, *, key: bool = False, cure: str = ""
     ) -> None:
-        self.findings.append(self.document.diagnostic(rule, message, path, key=key, cure=cure))
+        finding = self.document.diagnostic(rule, message, path, key=key, cure=cure)
+        self.findings.append(hidden(finding))
 
     def read(self) -> None:
         data: Mapping[str, Any] = self.document.data
@@ -132,7 +133,7 @@ class _Reader:
         for name in said or {}:
             if is_secret_key(name):
                 self.report(
-                    "wts606",
+                    RULE,
                     f"'{shown(name)}' would be a secret in a plain file",
                     (*path, name),
                     key=True,
