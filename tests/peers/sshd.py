@@ -155,6 +155,7 @@ def launch(folder: Path, **options: str) -> Sshd:
         "MaxSessions": "10",
         "PerSourceMaxStartups": "none",
         "UseDNS": "no",
+        "SetEnv": "SHLVL=5",  # bash then leaves the tester's own ~/.bashrc alone
         "LogLevel": "INFO",
         **options,
     }
