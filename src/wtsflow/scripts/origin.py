@@ -167,6 +167,10 @@ class Origin:
             raise BusyError(
                 f"somebody else is fetching {self} and does not end", cure="try again later"
             ) from None
+        self.forget()
+
+    def forget(self) -> None:
+        """Read the tags again when they are next asked for."""
         self.__dict__.pop("tags", None)
         self.__dict__.pop("scripts", None)
 

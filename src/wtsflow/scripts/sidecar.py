@@ -13,6 +13,14 @@ from wtsflow.model.workflow import Type
 
 RESERVED = frozenset(Outcome)
 """Outcomes of the engine; a script cannot name its own so."""
+LABELS = {
+    "sidecar": "from its sidecar",
+    "param()": "from its param() block",
+    "argparse": "from its argparse calls",
+    "getopts": "from its getopts letters",
+    "usage": "from its text",
+}
+"""Where an interface comes from, as people read it."""
 _PLAIN = {
     Type.STRING: (str,),
     Type.SECRET: (str,),
