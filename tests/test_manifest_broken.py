@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.manifests import SCRIPTS, look_up
 
+from tests.manifests import SCRIPTS, look_up
 from wtsflow import manifest
 from wtsflow.errors import Diagnostic, ManifestError, Severity
 from wtsflow.source import scan
@@ -51,7 +51,8 @@ def test_a_message_is_one_line_and_says_where(case: Path) -> None:
     _, _, online = expected(case)
     _, findings = manifest.read(case.read_bytes(), case.name, scripts=look_up if online else None)
     for each in findings:
-        assert each.message and "\n" not in each.message
+        assert each.message
+        assert "\n" not in each.message
         assert not each.message.endswith(".")
         assert not each.cure.endswith(".") or each.cure.endswith("..")
         assert each.rule in RULES
@@ -105,7 +106,8 @@ def test_a_good_manifest_has_no_finding(case: Path) -> None:
     workflow, findings = manifest.read(text, case.name, scripts=look_up)
     assert [each.message for each in findings] == []
     assert workflow is not None
-    assert workflow.sha256 and workflow.text.encode() == text
+    assert workflow.sha256
+    assert workflow.text.encode() == text
 
 
 def test_load_raises_every_error_at_once() -> None:

@@ -130,7 +130,7 @@ class _Inference:
     def entry(self, node: ast.expr, whole: Kind, key: Any) -> Kind:
         """What is under a key that is written out."""
         if whole.open:
-            return ANY.but(absent=whole.absent)
+            return ANY.but(absent=whole.absent) if whole.absent else ANY
         found = self._entry(node, whole, key)
         if whole.absent and not found.absent:
             return found.but(absent=whole.absent)

@@ -106,11 +106,11 @@ def of_literal(value: Json) -> Kind:
     """The kind of a value that is written out."""
     match value:
         case bool():
-            return BOOLEAN.but(values=(value,))
+            return Kind("boolean", values=(value,))
         case int() | float():
-            return NUMBER.but(values=(value,))
+            return Kind("number", values=(value,))
         case str():
-            return STRING.but(values=(value,))
+            return Kind("string", values=(value,))
         case None:
             return NULL
     return ANY

@@ -48,7 +48,23 @@ def proofs(node: ast.expr) -> set[str]:
 
 
 def _written(node: ast.expr) -> str:
-    return "?" + ast.dump(node)
+    return "?" + _key(node)
+
+
+def _key(node: ast.expr) -> str:
+    """The same text for the same expression, however it is spaced."""
+    if text := chain_text(node):
+        return text
+    if isinstance(node, ast.Constant):
+        return repr(node.value)
+    signs = [
+        type(sign).__name__
+        for sign in (getattr(node, "op", None), *getattr(node, "ops", ()))
+        if sign is not None
+    ]
+    name = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+    inside = [_key(each) for each in ast.iter_child_nodes(node) if isinstance(each, ast.expr)]
+    return f"{type(node).__name__}{name}({' '.join([*signs, *inside])})"
 
 
 def _of(node: ast.expr) -> set[str]:

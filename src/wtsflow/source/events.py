@@ -18,6 +18,7 @@ MAX_NODES: Final = 50_000
 MAX_FINDINGS: Final = 100
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _COMMENT = re.compile(r"\s*:?\s*(?<!\S)(#\S.*)")
 
 
@@ -158,7 +159,7 @@ class Reader:
             return BROKEN
         text = event.value
         if event.style:
-            return text
+            return self._paired(event) if event.style == '"' else text
         if not text and self._comment(event, stack):
             return BROKEN
         if stack and stack[-1].wants_key:
@@ -172,6 +173,22 @@ class Reader:
                 event.start_mark,
                 end=event.end_mark,
                 cure="put it in quotes if it is an identifier",
+            )
+            return BROKEN
+
+    def _paired(self, event: Any) -> Any:
+        """JSON writes characters above U+FFFF as two escapes; half of a pair is no character."""
+        text = event.value
+        if not _SURROGATE.search(text):
+            return text
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            self.report(
+                "wts016",
+                "a '\\u' sequence is half of a pair",
+                event.start_mark,
+                end=event.end_mark,
             )
             return BROKEN
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from wtsflow.errors import Diagnostic
 from wtsflow.source.document import Document
+from wtsflow.source.fits import Test, compile_schema, compiled
 from wtsflow.source.phrases import translated
 
 
@@ -31,6 +32,9 @@ def schema_text(name: str) -> str:
 
 def check(document: Document, schema: str) -> tuple[Diagnostic, ...]:
     """Everything in the document that does not fit the schema of this name, sorted by place."""
+    fits = _tester(schema)
+    if fits is not None and fits(document.data):
+        return ()
     found = [
         diagnostic
         for error in _validator(schema).iter_errors(document.data)
@@ -73,6 +77,11 @@ def _target(reference: Any, definitions: Any) -> Any:
 
 
 @cache
+def _tester(name: str) -> Test | None:
+    return compile_schema(_resolved(name))
+
+
+@cache
 def _validator(name: str) -> Any:
     from jsonschema import Draft202012Validator, validators
 
@@ -84,10 +93,5 @@ def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[Any]:
     """As JSON Schema's, but ``$`` is the very end: not before a last line break."""
     from jsonschema import ValidationError
 
-    if isinstance(instance, str) and not _compiled(pattern).search(instance):
+    if isinstance(instance, str) and not compiled(pattern).search(instance):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
-
-
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\$\Z", r"\\Z", pattern))

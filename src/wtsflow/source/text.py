@@ -17,6 +17,7 @@ _UNSEEN = re.compile(
 """Control characters, and those that make a text look like another one (CVE-2021-42574)."""
 
 
+_LONG_TAG = re.compile(r"(?<!\S)!\S{1000}")
 _DIRECTIVE = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*%")
 
 
@@ -34,7 +35,10 @@ def scan(
     """Read YAML as far as it can be read: the document and what is wrong with its text.
 
     Where a finding concerns one value, :data:`~wtsflow.source.document.BROKEN` stands in for it,
-    so that the rest can still be checked; otherwise ``data`` is BROKEN or None as a whole.
+    so that the rest can still be checked; otherwise ``data`` is None as a whole.
+
+    What the C parser refuses is read again by the one in Python: it takes more
+    (``{ url: https://… }``), and its errors are then the same wherever wtsflow runs.
     """
     document, finding = _decoded(text, name)
     if finding is not None:
@@ -45,8 +49,8 @@ def scan(
     except Stop:
         pass
     except Exception as error:  # noqa: BLE001 - the parser's own, of several classes
-        if "unexpected ':'" in str(error) and not pure:
-            return scan(text, name, pure=True)  # the C parser does not know { url: https://… }
+        if not pure:
+            return scan(text, name, pure=True)
         reader.findings.append(syntax(document, error))
     if document.spot is None and not reader.findings:
         place = Location(name, 1, 1, 1, 1)
@@ -72,7 +76,7 @@ def _decoded(text: str | bytes, name: str) -> tuple[Document, Diagnostic | None]
         except UnicodeDecodeError as error:
             return _not_utf8(error, name)
     document = Document(name, text.removeprefix("\ufeff"), None)
-    return document, _unseen(document) or _directive(document)
+    return document, _unseen(document) or _directive(document) or _long_tag(document)
 
 
 def _not_utf8(error: UnicodeDecodeError, name: str) -> tuple[Document, Diagnostic]:
@@ -107,6 +111,15 @@ def _directive(document: Document) -> Diagnostic | None:
         return None
     place = _at(document.name, document.text[: match.end() - 1])
     return document.at("wts012", "'%' directives are not used here", place, cure="remove the line")
+
+
+def _long_tag(document: Document) -> Diagnostic | None:
+    """The parser in Python needs time in the square of a tag's length."""
+    match = _LONG_TAG.search(document.text)
+    if match is None:
+        return None
+    place = _at(document.name, document.text[: match.start()])
+    return document.at("wts011", "this is a YAML tag, which is not used here", place)
 
 
 def _at(name: str, before: str) -> Location:

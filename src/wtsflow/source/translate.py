@@ -171,6 +171,6 @@ _TABLE = (
     ("flow mapping", _unclosed),
     ("block mapping", _key),
     ("block collection", _indentation),
-    ("block sequence", _indentation),
+    ("sequence entries", _indentation),
     ("<document start>", _indentation),
 )
