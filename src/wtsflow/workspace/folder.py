@@ -143,4 +143,5 @@ def _inventories(root: Path, said: str | Sequence[str] | None) -> tuple[Path, ..
     if said is None:
         usual = root / "inventory.yaml"
         return (usual,) if usual.exists() else ()
-    return tuple(root / name for name in ([said] if isinstance(said, str) else said))
+    names = [said] if isinstance(said, str) else said
+    return tuple(root / Path(name).expanduser() for name in names)
