@@ -79,6 +79,7 @@ def planned(
     limit: str = "",
     groups: Sequence[str] = (),
     listing: str = FLEET,
+    transports: Sequence[str] = (),
 ) -> Plan:
     made = workflow(text)
     return planning.resolve(
@@ -90,4 +91,5 @@ def planned(
         ticket=ticket,
         limit=limit,
         groups=groups,
+        transports=transports,
     )

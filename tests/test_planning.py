@@ -97,6 +97,14 @@ def test_one_machine_is_reached_in_one_way(tmp_path: Path) -> None:
     assert "run_as" in error.cure
 
 
+def test_a_machine_that_no_transport_reaches_is_refused(tmp_path: Path) -> None:
+    text = "targets: { t: { hosts: [jea1] } }\nsteps: [{ script: a.sh@1.0.0, target: t }]\n"
+    listing = "hosts: { jea1: { transport: psrp } }\n"
+    error = refused(tmp_path, text, listing=listing, transports=("ssh", "local"))
+    assert "jea1 is reached by 'psrp', which this version does not have" in error.message
+    assert "it has local, ssh" in error.cure
+
+
 # --- limit ------------------------------------------------------------------------------------
 
 

@@ -177,6 +177,7 @@ class App:
             timeout=timeout,
             grace=grace,
             limit=limit,
+            transports=TRANSPORTS,
         )
         return Prepared(plan, values, self.actor)
 

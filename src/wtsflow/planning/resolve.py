@@ -1,6 +1,6 @@
 """From a workflow and its answers to a plan: targets found, scripts pinned, requirements held."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 from wtsflow.errors import DeniedError, PlanError
@@ -12,7 +12,7 @@ from wtsflow.planning.arguments import misfits
 from wtsflow.planning.fit import together
 from wtsflow.planning.pick import pick
 from wtsflow.planning.place import placed
-from wtsflow.planning.targets import machines
+from wtsflow.planning.targets import machines, refuse_unreachable
 from wtsflow.ports import Inventory, ScriptSource
 
 
@@ -29,19 +29,24 @@ def resolve(
     timeout: float = 3600.0,
     grace: float = 5.0,
     limit: str = "",
+    transports: Collection[str] = (),
 ) -> Plan:
     """Answer everything that can be answered before the first connection.
 
     ``inputs`` come from :func:`bind`; ``groups`` are the actor's; ``timeout`` (seconds) bounds a
     task whose step does not say, ``grace`` (seconds) a process that is stopped; ``limit`` is a host
-    pattern. Raises PlanError when the answers do not fit, DeniedError with the author's sentence
-    when a requirement does not hold, and whatever ``scripts`` and ``inventory`` raise.
+    pattern; ``transports`` are those that there are (empty: not looked at).
+
+    Raises PlanError when the answers do not fit, DeniedError with the author's sentence when a
+    requirement does not hold, and whatever ``scripts`` and ``inventory`` raise.
     """
     if workflow.needs_ticket and not ticket:
         raise PlanError(
             f"{workflow.name} works on a ticket, and none was given", cure="--ticket INC0012345"
         )
     targets = machines(workflow, inputs, inventory, limit)
+    if transports:
+        refuse_unreachable(targets, transports)
     scope = known_names(inputs, targets, ticket, actor)
     _require(workflow, scope)
     places = tuple(placed(workflow, targets, scope))

@@ -1,6 +1,6 @@
 """Which machines each name of ``targets`` stands for."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from platform import system
 
@@ -124,6 +124,21 @@ def _empty(spec: TargetSpec, before: tuple[Target, ...], limit: str) -> PlanErro
         cure="list some in the inventory's group" if spec.group is not None else "name a host",
         location=spec.location,
     )
+
+
+def refuse_unreachable(
+    found: Mapping[str, tuple[Target, ...]], transports: Collection[str]
+) -> None:
+    """Refuse machines that are reached in a way which does not exist here."""
+    for name, members in found.items():
+        for machine in members:
+            if machine.transport not in transports:
+                raise PlanError(
+                    f"target '{name}': {machine.name} is reached by '{shown(machine.transport)}', "
+                    "which this version does not have",
+                    cure=f"it has {listed(sorted(transports))}: write 'via:' on the target, "
+                    "or 'transport:' in the inventory",
+                )
 
 
 def _refuse_two_ways(found: Mapping[str, tuple[Target, ...]]) -> None:
