@@ -215,6 +215,27 @@ class Git:
         kind = "--sign" if sign else "--annotate"
         self._run("tag", kind, "--no-column", "-m", message, "--", name, _id(commit), own=True)
 
+    def create(self) -> None:
+        """Make the folder a repository, on the branch ``main``, without git's templates."""
+        self._run("init", "--quiet", "--template=", "--", str(self.folder), own=True)
+        self._run("symbolic-ref", "HEAD", "refs/heads/main", own=True)
+
+    def identify(self, name: str, email: str) -> bool:
+        """Say who commits here, if the user has not said it anywhere; whether it was needed."""
+        try:
+            self._run("config", "--get", "user.email", own=True)
+        except GitFailed:
+            self._run("config", "user.name", name, own=True)
+            self._run("config", "user.email", email, own=True)
+            return True
+        return False
+
+    def commit(self, message: str, *paths: str) -> None:
+        """Commit these paths and no others. Raises GitFailed."""
+        self._run("add", "--", *paths, own=True)
+        quiet = ("--quiet", "--no-verify", "--no-gpg-sign")
+        self._run("commit", *quiet, "-m", message, "--", *paths, own=True)
+
     # --- how they are made --------------------------------------------------------------
 
     def _run(
