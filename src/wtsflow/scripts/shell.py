@@ -95,6 +95,8 @@ def _without_quoted_documents(text: str) -> str:
 
 def _outside(code: str) -> str:
     """The lines that stand in no function: there ``$1`` is the script's."""
+    if "()" not in code:
+        return code
     kept, inside = [], False
     for line in code.split("\n"):
         begins = _FUNCTION.match(line)
@@ -108,7 +110,7 @@ def _outside(code: str) -> str:
 
 
 def _letters(code: str, said: dict[str, str]) -> Iterator[tuple[str, Parameter]]:
-    for found in _GETOPTS.finditer(code):
+    for found in _GETOPTS.finditer(code) if "getopts" in code else ():
         letters = next(group for group in found.groups() if group is not None).lstrip(":")
         for letter, colon in re.findall(r"([A-Za-z0-9])(:?)", letters):
             if letter != "h" or colon:
@@ -120,7 +122,7 @@ def _words(code: str, said: dict[str, str]) -> dict[str, Parameter] | None:
     found: dict[str, Parameter] = {}
     joined: set[str] = set()
     end = 0
-    for case in _CASE.finditer(code):
+    for case in _CASE.finditer(code) if "case" in code else ():
         if case.start() < end:
             continue
         end = code.find("esac", case.end())
