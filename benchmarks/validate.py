@@ -16,11 +16,13 @@ RESOLVE = """\
 import time
 from pathlib import Path
 import git
+import wtsflow.scripts
 from wtsflow.app import SystemClock
 from wtsflow.workspace import Workspace
 names = Path("pins.txt").read_text().split()
+workspace = Workspace.find(Path.cwd())
 began = time.perf_counter()
-source = Workspace.find(Path.cwd()).repository(Path("cache"), SystemClock())
+source = workspace.repository(Path("cache"), SystemClock())
 total = sum(len(source.read(source.resolve(name))) for name in names)
 print(total, time.perf_counter() - began)
 """
