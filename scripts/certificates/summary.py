@@ -14,7 +14,7 @@ def main():
     given = json.load(sys.stdin)
     days = given.get("days", 30)
     rows, unread, counts = [], [], {"expired": 0, "critical": 0, "expiring": 0, "valid": 0}
-    for host, said in sorted((given["hosts"] or {}).items()):
+    for host, said in sorted((given.get("hosts") or {}).items()):
         outputs = said.get("outputs") or {}
         if "certificates" not in outputs:
             unread.append({"host": host, "outcome": said.get("outcome", "unknown")})
