@@ -24,8 +24,8 @@ _WHY = (
 
 def trust_settings(allowed_signers: Path | None) -> Mapping[str, str]:
     """What git is told so that it checks signatures by this file and no other program."""
-    program = shutil.which("ssh-keygen")
-    if allowed_signers is None or program is None:
+    program = shutil.which("ssh-keygen") if allowed_signers else None
+    if program is None:
         return {}
     return {"gpg.ssh.allowedSignersFile": str(allowed_signers), "gpg.ssh.program": program}
 
