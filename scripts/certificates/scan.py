@@ -79,17 +79,17 @@ def decoded(block):
 def by_openssl(block):
     line = ["openssl", "x509", "-noout", "-subject", "-issuer", "-enddate", "-nameopt",
             "RFC2253,-esc_msb,utf8"]
-    ended = subprocess.run(line, input=block.encode(), stdout=subprocess.PIPE,
-                           stderr=subprocess.DEVNULL, timeout=20)
-    if ended.returncode:
+    for more in (["-ext", "subjectAltName"], []):  # before 1.1.1 there is no -ext
+        ended = subprocess.run(line + more, input=block.encode(), stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, timeout=20)
+        text = ended.stdout.decode("utf-8", "replace")
+        said = dict(part.split("=", 1) for part in text.splitlines() if "=" in part)
+        if ended.returncode == 0 and "notAfter" in said:
+            break
+    else:
         raise ValueError("openssl cannot decode it")
-    said = dict(part.split("=", 1) for part in ended.stdout.decode("utf-8", "replace").splitlines()
-                if "=" in part)
-    names = subprocess.run(["openssl", "x509", "-noout", "-ext", "subjectAltName"],
-                           input=block.encode(), stdout=subprocess.PIPE,
-                           stderr=subprocess.DEVNULL, timeout=20).stdout.decode("utf-8", "replace")
     return (said["subject"].strip(), said["issuer"].strip(),
-            re.findall(r"(?:DNS|IP Address):([^,\s]+)", names), seconds(said["notAfter"]))
+            re.findall(r"(?:DNS|IP Address):([^,\s]+)", text), seconds(said["notAfter"]))
 
 
 def by_python(block):
@@ -150,11 +150,13 @@ def main():
     found.sort(key=lambda one: (one["days"], one["path"]))
     worst = min((one["state"] for one in found), key=STATES.index, default="none")
     for one in found:
-        print("%-8s %5d days  %s  %s" % (one["state"], one["days"], one["subject"], one["path"]))
+        if one["state"] != "valid":
+            print("%-8s %5d days  %s  %s" % (
+                one["state"], one["days"], one["subject"], one["path"]))
     for problem in problems:
         print("scan: " + problem, file=sys.stderr)
-    if not found and not problems:
-        print("no certificates found")
+    print("%d certificates, %d of them valid for %g days or more" % (
+        len(found), sum(one["state"] == "valid" for one in found), given.warn_days))
     give({"certificates": found, "worst": worst, "problems": problems})
     if worst == "none":
         return 1 if problems else 0
