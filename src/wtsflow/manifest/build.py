@@ -23,7 +23,7 @@ from wtsflow.model.expression import (
 from wtsflow.model.workflow import (
     Action,
     Group,
-    Handler,
+    Fallback,
     Input,
     Report,
     Requirement,
@@ -210,14 +210,14 @@ class Builder:
             until=self.expression(part.at("until")),
         )
 
-    def handler(self, part: Part, prefix: str) -> Handler | None:
+    def handler(self, part: Part, prefix: str) -> Fallback | None:
         if isinstance(part.data, str):
-            return Handler(then=Then.CONTINUE if part.data == "continue" else Then.STOP)
+            return Fallback(then=Then.CONTINUE if part.data == "continue" else Then.STOP)
         if isinstance(part.data, list):
-            return Handler(self.steps(part, prefix))
+            return Fallback(self.steps(part, prefix))
         if isinstance(part.data, dict):
             then = Then.CONTINUE if part.raw("then") == "continue" else Then.STOP
-            return Handler(self.steps(part.at("steps"), prefix), then)
+            return Fallback(self.steps(part.at("steps"), prefix), then)
         return None
 
     def rolling(self, part: Part) -> Rolling | None:

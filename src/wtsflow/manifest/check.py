@@ -16,7 +16,7 @@ from wtsflow.manifest.order import Order, Place
 from wtsflow.manifest.proofs import proofs
 from wtsflow.manifest.scripts import Scripts
 from wtsflow.model.expression import Expression, Template
-from wtsflow.model.workflow import Handler, Script, Wait, Workflow
+from wtsflow.model.workflow import Fallback, Script, Wait, Workflow
 from wtsflow.source import Document, Path
 from wtsflow.source.phrases import near, short
 
@@ -302,7 +302,7 @@ class Check:
         if place.handler() is None:
             return
         for name in ("on_failure", "on_timeout"):
-            handler: Handler | None = getattr(place.step, name)
+            handler: Fallback | None = getattr(place.step, name)
             if handler is not None:
                 self.say(
                     "wts501",

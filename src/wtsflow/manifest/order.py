@@ -7,7 +7,7 @@ each, so that a workflow of hundreds of steps costs little.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from wtsflow.model.workflow import Handler, Step, Then, Workflow
+from wtsflow.model.workflow import Fallback, Step, Then, Workflow
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +51,15 @@ class Place:
     def handler(self) -> "Place | None":
         """The outermost step of the innermost handler that it stands in."""
         return next((place for place in self.up() if place.role.startswith("on_")), None)
+
+    def beside(self, other: "Place") -> bool:
+        """Whether both stand in the same handler."""
+        mine, its = self.handler(), other.handler()
+        return (
+            mine is not None
+            and its is not None
+            and (mine.parent, mine.role) == (its.parent, its.role)
+        )
 
     def in_finally(self) -> bool:
         """Whether it stands in ``finally``."""
@@ -140,7 +149,7 @@ class Order:
             self._before([each for each in inside if each.role == role], handled)
 
 
-def _handlers(step: Step) -> Iterator[tuple[str, Handler]]:
+def _handlers(step: Step) -> Iterator[tuple[str, Fallback]]:
     if step.on_failure:
         yield "on_failure", step.on_failure
     if step.on_timeout:

@@ -109,10 +109,13 @@ class Steps(Mapping[str, Kind]):
             if here.in_finally() and not there.in_finally():
                 return Absence(f"the run may have ended before '{name}'", proof)
             handler = here.handler()
-            if handler is not None and handler.parent and handler.parent.encloses(there):
+            owner = handler.parent if handler else None
+            if owner is not None and owner.encloses(there) and not here.beside(there):
                 return Absence(f"'{name}' may be what failed", proof)
         apart = [place for place in there.up() if here is None or not place.encloses(here)]
-        if any(place.role.startswith("on_") for place in apart):
+        if any(place.role.startswith("on_") for place in apart) and not (
+            here and here.beside(there)
+        ):
             return Absence(f"'{name}' is in a handler, which runs only after a failure", proof)
         if any(place.goes_on() for place in apart):
             return Absence(f"'{name}' may have failed, and the run goes on then", proof)
