@@ -19,6 +19,7 @@ from wtsflow.ports import Exited
 from wtsflow.subscribers.area import area
 from wtsflow.subscribers.console import Console
 from wtsflow.subscribers.progress import Progress
+from wtsflow.subscribers.summary import CAUSES, summary
 from wtsflow.subscribers.tally import Tally
 from wtsflow.subscribers.words import clipped, duration, painted
 
@@ -191,6 +192,18 @@ def test_the_summary_names_every_failed_target_with_its_cause() -> None:
     assert [name for name in failed if name not in summary] == []
     assert "at clean: exit code 100" in summary
     assert "E: Could not get lock" in summary
+
+
+def test_the_summary_of_many_different_causes_is_bounded() -> None:
+    ends = {
+        f"web{n:03}": {"outcome": "failed", "step": "one", "message": f"cause {n}"}
+        for n in range(60)
+    }
+    tally = Tally(run="R")
+    tally.closed = {"status": "failed", "exit": {"code": 1, "name": "failed"}, "targets": ends}
+    text = "\n".join("".join(part for part, _ in line) for line in summary(tally))
+    assert text.count("cause ") == CAUSES
+    assert "and 50 more causes on 50 targets" in text
 
 
 def test_the_summary_never_offers_to_repeat_what_may_still_run() -> None:

@@ -42,7 +42,7 @@ class Frame:
     color: Color = Color.AUTO
     quiet: bool = False
     verbose: int = 0
-    start: Path = field(default_factory=Path.cwd)
+    start: Path = Path()
     """Where the search for the workspace begins: ``--workspace``, ``WTSFLOW_WORKSPACE``, here."""
     secrets: list[Secret] = field(default_factory=list)
     """What a written traceback must not show; commands add the secrets that they read."""

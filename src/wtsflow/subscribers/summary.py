@@ -22,6 +22,8 @@ from wtsflow.subscribers.words import (
 
 TAIL = 5
 """Last lines of output shown for a failure."""
+CAUSES = 10
+"""Causes shown; the rest are counted."""
 ORDER = ("unknown", "failed", "timeout", "unreachable", "cancelled", "rejected", "skipped")
 
 
@@ -40,8 +42,13 @@ def summary(tally: Tally, columns: int = 80, output: str = "") -> list[Spans]:
     """Return the lines of the end; ``output`` is the folder where the whole output is."""
     closed = tally.closed or {}
     lines: list[Spans] = [[], *_first(closed, tally.stopping, columns)]
-    for trouble in troubles(tally):
+    found = troubles(tally)
+    for trouble in found[:CAUSES]:
         lines += [[], *_shown(trouble, columns)]
+    if rest := found[CAUSES:]:
+        count = sum(len(trouble.targets) for trouble in rest)
+        more = f"and {len(rest)} more causes on {count} targets: see the details"
+        lines += [[], [(more, "bold")]]
     lines += [[], *_next(tally, output)]
     return lines
 

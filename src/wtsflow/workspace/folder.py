@@ -132,7 +132,10 @@ class Workspace:
 
 def locate(start: Path) -> Path | None:
     """The nearest ``wtsflow.yaml`` in a folder or above it."""
-    folder = start.absolute()
+    try:
+        folder = start.absolute()
+    except FileNotFoundError:
+        raise ConfigError("the present folder was removed", cure="cd to another one") from None
     for candidate in (folder, *folder.parents):
         if (candidate / NAME).is_file():
             return candidate / NAME
