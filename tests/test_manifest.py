@@ -18,8 +18,8 @@ from wtsflow.manifest.part import seconds, share
 from wtsflow.model.expression import Template
 from wtsflow.model.script import PinnedScript
 from wtsflow.model.workflow import (
-    Group,
     Fallback,
+    Group,
     Input,
     Retry,
     Rolling,

@@ -62,12 +62,12 @@ def present_actor() -> Actor:
     host = platform.node()
     if sys.platform == "win32":
         return Actor(os.getlogin(), "", host)
-    import pwd
-
     uid = os.getuid()
     try:
+        import pwd
+
         name = pwd.getpwuid(uid).pw_name
-    except KeyError:
+    except (ImportError, KeyError):
         name = str(uid)
     return Actor(name, str(uid), host)
 

@@ -20,7 +20,7 @@ from wtsflow.model.expression import ExpressionError, condition, evaluate
 from wtsflow.model.plan import LOCAL
 from wtsflow.model.record import Outcome
 from wtsflow.model.values import Json
-from wtsflow.model.workflow import Group, Handler, Retry, Rolling, Script, Share, Step, Then, walk
+from wtsflow.model.workflow import Fallback, Group, Retry, Rolling, Script, Share, Step, Then, walk
 
 
 def decide(names: Names, now: float) -> Decision:
@@ -363,7 +363,7 @@ class _Walker:
         return True
 
 
-def _handler(step: Step, outcome: str) -> tuple[str, Handler | None]:
+def _handler(step: Step, outcome: str) -> tuple[str, Fallback | None]:
     if outcome == Outcome.TIMEOUT and step.on_timeout is not None:
         return "on_timeout", step.on_timeout
     return "on_failure", step.on_failure

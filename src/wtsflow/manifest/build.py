@@ -22,8 +22,8 @@ from wtsflow.model.expression import (
 )
 from wtsflow.model.workflow import (
     Action,
-    Group,
     Fallback,
+    Group,
     Input,
     Report,
     Requirement,

@@ -132,7 +132,7 @@ class Then(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Handler:
+class Fallback:
     """``on_failure`` / ``on_timeout``: steps to perform, then stop or go on."""
 
     steps: tuple["Step", ...] = ()
@@ -190,8 +190,8 @@ class Step:
     run_as: str = ""
     timeout: float | None = None
     retry: Retry | None = None
-    on_failure: Handler | None = None
-    on_timeout: Handler | None = None
+    on_failure: Fallback | None = None
+    on_timeout: Fallback | None = None
     for_each: Expression | None = None
     rolling: Rolling | None = None
     max_failed: Share | None = None
