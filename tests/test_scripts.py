@@ -100,6 +100,12 @@ def test_T04_names_that_look_like_options_are_no_pins() -> None:
             Pin.parse(f"{path}@1.0.0")
 
 
+def test_T05_batch_files_are_no_scripts() -> None:
+    for path in ("a/x.bat", "x.CMD"):
+        with pytest.raises(PlanError, match="batch file"):
+            Pin.parse(f"{path}@1.0.0")
+
+
 def test_versions_are_ordered_by_number() -> None:
     assert Version.parse("1.10.0") > Version.parse("1.9.9")
 

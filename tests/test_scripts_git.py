@@ -1,13 +1,18 @@
 """Hostile repositories: each row is a thing that was tried, and what is done about it."""
 
+import functools
+import http.server
 import os
 import shutil
+import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.peers.sshd import Sshd
 from tests.scriptrepo import IDENTITY, ScriptRepo, made, pin
 from wtsflow.errors import ConfigError, DeniedError, PinMismatch, PlanError
 from wtsflow.scripts.git import Git, Missing
@@ -341,6 +346,64 @@ def test_a_repository_of_sha256_ids_is_refused_in_words(repo: ScriptRepo, tmp_pa
         for at in (other.folder, other.url):
             with pytest.raises(ConfigError, match="SHA-256"):
                 other.lock([X], other.open(at))
+
+
+@pytest.mark.peer("sshd")
+def test_a_repository_is_fetched_by_ssh(
+    repo: ScriptRepo, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.release(X, SCRIPT)
+    url = f"ssh://{sshd.user}@127.0.1.1:{sshd.port}{repo.folder}"
+    ssh = f"ssh -F none -oBatchMode=yes -i {sshd.client_key} -oIdentitiesOnly=yes"
+    monkeypatch.setenv("GIT_SSH_COMMAND", f"{ssh} -oUserKnownHostsFile={os.devnull}")
+    with pytest.raises(ConfigError, match="Host key verification failed"):
+        repo.lock([X], repo.open(url))
+    monkeypatch.setenv("GIT_SSH_COMMAND", f"{ssh} -oUserKnownHostsFile={sshd.known_hosts}")
+    repo.lock([X], repo.open(url))
+    scripts = repo.open(url)
+    assert scripts.read(scripts.resolve(X)) == SCRIPT.encode()
+
+
+@pytest.fixture
+def https(repo: ScriptRepo, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """The repository served by HTTPS on loopback: its URL and the certificate to trust."""
+    key, certificate = tmp_path / "tls.key", tmp_path / "tls.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    serve = functools.partial(Quiet, directory=str(repo.folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"https://localhost:{server.server_port}/.git", certificate
+        server.shutdown()
+        thread.join()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+def test_a_repository_is_fetched_by_https_from_a_server_that_proves_itself(
+    repo: ScriptRepo, https: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, certificate = https
+    repo.release(X, SCRIPT)
+    repo.git("update-server-info")
+    with pytest.raises(ConfigError, match="cannot be fetched"):
+        repo.lock([X], repo.open(url))
+    monkeypatch.setenv("GIT_SSL_CAINFO", str(certificate))
+    repo.lock([X], repo.open(url))
+    scripts = repo.open(url)
+    assert scripts.read(scripts.resolve(X)) == SCRIPT.encode()
 
 
 # --- signatures -----------------------------------------------------------------------------

@@ -51,6 +51,7 @@ _NAME = re.compile(
     r"(?:[0-9a-f]{40}|HEAD|refs/[\w./@+-]+)(?:\^\{commit\})?(?::[\w./@+-]+)?", re.ASCII
 )
 _REJECTED = re.compile(r"^ ! \[rejected\]\s+(\S+)\s+->\s+(\S+)", re.MULTILINE)
+_STDERR = re.compile(r"\Astderr: '(.*)'\Z", re.DOTALL)
 _REFS = "%(objectname) %(objecttype) %(*objectname) %(*objecttype) %(refname)"
 
 
@@ -149,7 +150,7 @@ class Git:
     def _get(self, name: str, *, again: bool = True) -> tuple[bytes, bytes, int, bytes]:
         try:
             found: tuple[bytes, bytes, int, bytes] = self._git.get_object_data(name)
-        except ValueError as error:
+        except (ValueError, OSError) as error:  # OSError: git ended before it was asked
             if "could not be resolved" in str(error):
                 raise Missing(name) from None
             self._git.clear_cache()
@@ -351,7 +352,7 @@ def _translating(folder: Path) -> Iterator[None]:
     except module.exc.GitCommandNotFound:
         raise ConfigError("git is not there", cure="install git and put it on PATH") from None
     except module.exc.GitCommandError as error:
-        text = str(error.stderr or error)
+        text = _STDERR.sub(r"\1", str(error.stderr or error).strip())
         if "dubious ownership" in text:
             raise _Dubious from None
         raise GitFailed(text) from None

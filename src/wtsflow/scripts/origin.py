@@ -22,6 +22,11 @@ STALE = 7 * 86400.0
 PATIENCE = 600.0
 """Seconds to wait for another process that fetches the same mirror."""
 _CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tlogallrefupdates = true\n"
+_SAYS_NOTHING = (
+    "fatal: Could not read from remote repository.",
+    "Please make sure you have the correct access rights",
+    "and the repository exists.",
+)
 _DENIED = re.compile(
     r"(?i)permission denied|authentication failed|could not read username|publickey"
 )
@@ -207,8 +212,9 @@ class Origin:
         )
 
     def _unreachable(self, text: str) -> ConfigError:
-        lines = [line for line in text.splitlines() if "fatal:" in line or "error:" in line]
-        said = shown((lines or text.splitlines() or ["no answer"])[0].strip(), 160)
+        lines = [line for line in text.splitlines() if line.strip() and line not in _SAYS_NOTHING]
+        told = [line for line in lines if "fatal:" in line or "error:" in line] or lines[-1:]
+        said = shown((told or ["no answer"])[0].strip(), 160)
         if "algorithm" in text or "object format" in text:
             said = "it uses SHA-256 object ids, which GitPython does not read"
         cure = (

@@ -90,6 +90,11 @@ class Pin:
 
 
 def _check_path(path: str, text: str) -> None:
+    if path.lower().endswith((".bat", ".cmd")):
+        raise PlanError(
+            f"'{shown(text)}' is a batch file: Windows reads its arguments as commands again",
+            cure="write it in PowerShell",
+        )
     for part in path.split("/"):
         reason = (
             f"'{part}' begins with '{part[0]}'"

@@ -6,7 +6,6 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-
 MAX_MEMORY = 32 << 20
 """Bytes that one store keeps in memory."""
 
