@@ -25,7 +25,7 @@ sys.exit(main())
 def wtsflow(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run the command line in a process that has none of the modules."""
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", PROGRAM, *arguments],
+        [sys.executable, "-c", PROGRAM, *arguments],
         cwd=folder,
         env={
             **os.environ,
