@@ -161,6 +161,13 @@ def test_T40_a_text_cannot_forge_a_record(tmp_path: Path, field: str) -> None:
     assert len(lines_of(tmp_path)) == 2
 
 
+@given(st.text(st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp", "Lu"]), max_size=8))
+def test_T40_no_reader_finds_the_end_of_a_line_inside_of_one(text: str) -> None:
+    line, _ = sealed(1, GENESIS, {"data": profiled({"a": text}), "event": "x"})
+    assert len(line.decode().splitlines()) == 1
+    assert not any(ord(sign) < 32 or 127 <= ord(sign) < 160 for sign in line.decode()[:-1])
+
+
 def test_T38_a_secret_leaf_is_masked_in_the_log_too(tmp_path: Path) -> None:
     with Log(tmp_path / "audit", clock=Ticking()) as log:
         log.append([Record(RUN, 1, TIME, Event("x", {"a": {"b": Secret("hunter2x")}}))])

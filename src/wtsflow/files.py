@@ -2,6 +2,7 @@
 
 import os
 import stat
+import warnings
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -123,7 +124,9 @@ def file_lock(path: Path, patience: float) -> AbstractContextManager[object]:
 
     Entering waits up to ``patience`` seconds, then raises TimeoutError. The file stays.
     """
-    from filelock import FileLock
+    with warnings.catch_warnings():  # where there is neither fcntl nor msvcrt: a soft lock
+        warnings.simplefilter("ignore", UserWarning)
+        from filelock import FileLock
 
     return FileLock(path, timeout=patience, mode=0o600, poll_interval=0.001, fallback_to_soft=False)
 

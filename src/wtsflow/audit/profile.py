@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from wtsflow.model.plan import canonical
 from wtsflow.model.record import Record
+from wtsflow.model.terminal import visible
 from wtsflow.model.values import MASK, Json, Secret
 
 _KEY = re.compile(r"[a-z0-9_.]+")
@@ -20,16 +21,17 @@ NAMED = frozenset({"inputs", "outputs", "targets", "variables", "settings", "env
 
 
 def profiled(value: Json, field: str = "") -> Json:
-    """``value`` in the profile.
+    r"""``value`` in the profile.
 
     ``{"Web-1": x}`` becomes ``[{"name": "Web-1", "value": x}]``; ``0.5`` and integers that are
-    too large become ``{"number": "0.5"}``; lone surrogates are written out.
+    too large become ``{"number": "0.5"}``. What a terminal obeys, what nobody sees, and what some
+    reader takes for the end of a line is written out: ``\u2028``.
     """
     match value:
         case Secret():
             return MASK
         case str():
-            return value.encode("utf-8", "backslashreplace").decode()
+            return visible(value, keep="\n\r\t")
         case bool() | None:
             return value
         case int() if -_LARGEST <= value <= _LARGEST:

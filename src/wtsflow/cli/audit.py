@@ -105,12 +105,14 @@ def verified(verdict: "Verdict", folder: Path) -> dict[str, Any]:
 
 def _print(verdict: "Verdict", folder: Path) -> None:
     from wtsflow.audit.verify import UNPROVEN
+    from wtsflow.subscribers.words import count
 
     style = frame().style(frame().stdout)
     word = style("intact", "bold", "green") if verdict.intact else style("TAMPERED", "bold", "red")
     held = "held against the journal" if verdict.journal else "not held against the journal"
-    counts = f"{verdict.records} records, {verdict.files} files, {len(verdict.runs)} runs, {held}"
-    out(f"{word}: {counts}", raw=True)
+    amounts = {"record": verdict.records, "file": verdict.files, "run": len(verdict.runs)}
+    counts = ", ".join(count(number, noun) for noun, number in amounts.items())
+    out(f"{word}: {counts}, {held}", raw=True)
     for one in verdict.problems:
         place = f"{one.file}, record {one.seq}" if one.file else "journal"
         out(f"  {place}: {one.message}")

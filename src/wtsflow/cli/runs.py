@@ -48,16 +48,16 @@ def listing(
     if format_ is Format.JSON:
         document({"schema": "wtsflow.runs/1", "runs": [_facts(run) for run in found]})
         return
-    heads = ("run", "started", "status", "targets", "workflow", "by", "ticket")
+    heads = ("run", "started", "status", "workflow", "targets", "by", "ticket")
     table(
         heads,
         [
             (
                 run.run,
-                local(run.started),
+                local(run.started)[5:16],
                 run.status or "open",
-                str(run.targets),
                 f"{run.workflow} {run.version}",
+                str(run.targets),
                 run.actor,
                 run.ticket,
             )
