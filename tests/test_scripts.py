@@ -302,6 +302,38 @@ def test_T18_a_moved_tag_cannot_change_a_run(repo: ScriptRepo) -> None:
     assert scripts.read(scripts.resolve(X)) == SCRIPT.encode()
 
 
+def test_a_clone_whose_history_was_squashed_runs_what_is_still_the_same(
+    repo: ScriptRepo,
+) -> None:
+    repo.release(X, SCRIPT, "title: Unlock\n")
+    commit = repo.lock([X]).added[0].commit
+    lock = repo.home / "wtsflow.lock"
+    lock.write_text(lock.read_text().replace(commit, "0" * 40))
+    assert repo.open(cache="another").resolve(X).interface.title == "Unlock"
+    repo.write("ad/unlock.sh.yaml", "title: Changed\n")
+    repo.commit()
+    with pytest.raises(PlanError, match="its sidecar"):
+        repo.open(cache="a third").resolve(X)
+
+
+def test_a_sidecar_that_is_not_what_was_locked_is_refused(repo: ScriptRepo) -> None:
+    repo.release(X, SCRIPT, "title: Unlock\n")
+    meta = repo.lock([X]).added[0].meta
+    lock = repo.home / "wtsflow.lock"
+    lock.write_text(lock.read_text().replace(meta, "0" * 64))
+    with pytest.raises(PinMismatch, match="sidecar"):
+        repo.open(cache="another").resolve(X)
+
+
+def test_a_cache_that_cannot_be_written_stops_nothing(repo: ScriptRepo) -> None:
+    repo.release(X, SCRIPT)
+    repo.lock([X])
+    (repo.home / "file").write_text("not a folder")
+    scripts = repo.open(cache="file")
+    assert scripts.read(scripts.resolve(X)) == SCRIPT.encode()
+    assert (repo.home / "file").read_text() == "not a folder"
+
+
 def test_an_unknown_alias_is_named(repo: ScriptRepo) -> None:
     repo.release(X, SCRIPT)
     repo.lock([X])
