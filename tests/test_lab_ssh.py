@@ -140,7 +140,7 @@ def request_signal(transport: paramiko.Transport, channel: paramiko.Channel, nam
     message.add_string("signal")
     message.add_boolean(False)
     message.add_string(name)
-    transport._send_user_message(message)
+    transport._send_user_message(message)  # type: ignore[attr-defined]
 
 
 def test_a_signal_request_reaches_the_process_group(fleet):

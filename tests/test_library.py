@@ -86,7 +86,7 @@ Make = Callable[..., Any]
 
 
 @pytest.fixture(params=["lab", pytest.param("sshd", marks=pytest.mark.peer("sshd"))])
-def fleet(request, tmp_path, capsys) -> Iterator[Callable[..., Any]]:
+def fleet(request, tmp_path, capsys) -> Callable[..., Any]:
     """``with fleet(lab.Machine(…), …) as found``: on the range, or a real sshd for each host."""
     make = request.getfixturevalue("make_sshd") if request.param == "sshd" else None
 
@@ -107,7 +107,9 @@ def fleet(request, tmp_path, capsys) -> Iterator[Callable[..., Any]]:
 def _real(
     make: Make, folder: Path, machines: tuple[lab.Machine, ...]
 ) -> tuple[Path, dict[str, Path]]:
-    hosts, groups, homes = {}, {}, {}
+    hosts: dict[str, object] = {}
+    groups: dict[str, dict[str, list[str]]] = {}
+    homes: dict[str, Path] = {}
     for machine in machines:
         home = homes[machine.name] = folder / "homes" / machine.name
         home.mkdir(parents=True)
@@ -216,7 +218,7 @@ SERVICE = {
 
 
 @pytest.fixture
-def service(fleet) -> Iterator[Callable[[str], Any]]:
+def service(fleet) -> Callable[[str], Any]:
     """A fleet of two with a service to practise on, and a new configuration ready."""
 
     @contextmanager

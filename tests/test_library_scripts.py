@@ -717,7 +717,8 @@ class TestLockOut:
         )
 
     def state(self, ended: Ended, check: str) -> str:
-        return next(one["state"] for one in ended.outputs["findings"] if one["check"] == check)
+        (state,) = [one["state"] for one in ended.outputs["findings"] if one["check"] == check]
+        return str(state)
 
     def test_an_account_without_trouble_is_clear(self, tmp_path):
         tmp_path.chmod(0o700)
