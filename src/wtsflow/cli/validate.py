@@ -16,7 +16,7 @@ from wtsflow.model.text import shown
 
 if TYPE_CHECKING:
     from wtsflow.model.script import PinnedScript
-    from wtsflow.workspace import Workspace
+    from wtsflow.scripts import Repository
 
 SUFFIXES = (".yaml", ".yml")
 STDIN = "stdin"
@@ -88,7 +88,10 @@ def command(
 
     files = found_files(paths or [default_folder()])
     lookups = Lookups(offline=offline)
-    checked = list(_with_progress(files, lookups, strict=strict))
+    try:
+        checked = list(_with_progress(files, lookups, strict=strict))
+    finally:
+        lookups.close()
     FORMATS[format_](checked)
     for message in lookups.notes:
         note(f"note: {message}")
@@ -201,7 +204,7 @@ class Lookups:
 
     offline: bool = False
     notes: list[str] = field(default_factory=list)
-    known: dict[Path, "Callable[[str], PinnedScript]"] = field(default_factory=dict)
+    known: dict[Path, "Remembered"] = field(default_factory=dict)
 
     def of(self, file: str) -> "Callable[[str], PinnedScript] | None":
         """The look-up for one file; None where there is no workspace."""
@@ -217,29 +220,36 @@ class Lookups:
                 self.notes.append(message)
             return None
         if place not in self.known:
-            self.known[place] = _remembering(Workspace.read(place))
-        return self.known[place]
+            from wtsflow.app import SystemClock
+
+            repository = Workspace.read(place).repository(frame().cache, SystemClock())
+            self.known[place] = Remembered(repository)
+        return self.known[place].look_up
+
+    def close(self) -> None:
+        """Let go of the repositories."""
+        for each in self.known.values():
+            each.repository.close()
 
 
-def _remembering(workspace: "Workspace") -> "Callable[[str], PinnedScript]":
+@dataclass(slots=True)
+class Remembered:
     """Each pin is looked up once, whatever comes of it."""
-    from wtsflow.app import SystemClock
 
-    repository = workspace.repository(frame().cache, SystemClock())
-    known: dict[str, PinnedScript | WtsflowError] = {}
+    repository: "Repository"
+    answers: "dict[str, PinnedScript | WtsflowError]" = field(default_factory=dict)
 
-    def look_up(pin: str) -> "PinnedScript":
-        if pin not in known:
+    def look_up(self, pin: str) -> "PinnedScript":
+        """What a pin means. Raises what the repository raises."""
+        if pin not in self.answers:
             try:
-                known[pin] = repository.resolve(pin)
+                self.answers[pin] = self.repository.resolve(pin)
             except WtsflowError as error:
-                known[pin] = error
-        answer = known[pin]
+                self.answers[pin] = error
+        answer = self.answers[pin]
         if isinstance(answer, WtsflowError):
             raise answer
         return answer
-
-    return look_up
 
 
 def check_file(file: str, lookups: Lookups, *, strict: bool = False) -> Checked:

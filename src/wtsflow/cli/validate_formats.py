@@ -18,7 +18,9 @@ from wtsflow.cli.validate import Checked, ValidateFormat, exit_code, summary
 from wtsflow.errors import Diagnostic, Exit, Location
 from wtsflow.model.terminal import visible
 
-SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+SARIF_SCHEMA = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
 
 
 def text(checked: Sequence[Checked]) -> None:

@@ -90,7 +90,8 @@ def _type(document: Document, error: Any, _: Any) -> Iterator[Diagnostic]:
         cure = "put it in quotes if it is meant as text"
     if value is None:
         cure = "write a value after ':'; what follows '#' is a comment"
-    message = f"{_name(path)} is {found}, but must be {_wanted(error.schema)}"
+    wanted = _wanted(error.schema if path else {"type": error.validator_value})
+    message = f"{_name(path)} is {found}, but must be {wanted}"
     yield document.diagnostic("wts103", message, path, cure=cure, key=value is None)
 
 
