@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from tests.keeping import (
     RUN,
@@ -20,6 +21,7 @@ from tests.keeping import (
     step,
     write,
 )
+from wtsflow.audit import reading
 from wtsflow.audit.seal import GENESIS, sealed
 from wtsflow.audit.segment import name
 from wtsflow.audit.verify import SHOWN, UNPROVEN, Verdict, verify
@@ -239,6 +241,42 @@ def test_many_runs_at_once_are_followed(tmp_path: Path) -> None:
         verdict = verify(tmp_path / "audit", journal)
     assert verdict.intact, verdict.problems
     assert {run: last for run, (last, _) in verdict.runs.items()} == {"A": 30, "B": 30, "C": 30}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["run", "run_prev", "run_seq", "time", "ver", "event", "data", "actor"]),
+        st.recursive(
+            st.none()
+            | st.integers()
+            | st.sampled_from(["log.open", "log.torn_tail", GENESIS, TIME]),
+            lambda inner: (
+                st.lists(inner, max_size=2)
+                | st.dictionaries(st.sampled_from(["previous", "bytes", "name"]), inner, max_size=2)
+            ),
+            max_leaves=4,
+        ),
+    )
+)
+def test_a_log_that_somebody_made_up_is_proven_without_a_defect(
+    tmp_path_factory: pytest.TempPathFactory, body: dict[str, Json]
+) -> None:
+    folder = tmp_path_factory.mktemp("made-up")
+    (folder / name(1)).write_bytes(sealed(1, GENESIS, body)[0])
+    (folder / name(2)).write_bytes(sealed(2, GENESIS, body)[0] + b'{"v":1,"seq":' + b"9" * 5000)
+    assert not verify(folder).intact
+    assert all(reading.Wanted(actor="x")(said) in {True, False} for said in [body])
+
+
+def test_every_byte_of_a_torn_end_is_told_from_a_change(log: Path, tmp_path: Path) -> None:
+    whole = log.read_bytes()
+    start = whole[:-1].rfind(b"\n", 0, whole[:-1].rfind(b"\n")) + 1
+    for cut in range(start, len(whole)):
+        log.write_bytes(whole[:cut])
+        verdict = proven(tmp_path, journal=False)
+        assert verdict.intact
+        assert verdict.torn == cut - (whole[:cut].rfind(b"\n") + 1)
 
 
 def test_a_ruined_log_has_a_short_list_of_problems(log: Path, tmp_path: Path) -> None:

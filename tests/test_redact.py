@@ -291,6 +291,25 @@ def test_redaction_keeps_up_with_output() -> None:
     assert speed > 20  # 220 on a quiet machine; the goal is 50
 
 
+HOSTILE = (
+    b"\\", b"\\u", b"\\\\u00", b"%", b"%4", b"&", b"&#", b"&amp", b"\x1b", b"\x1b[", b"\x1b]", b"\x1b[0;",
+    b"'", b"'\"`", b"\0", b"\r\n", b"k", b"kq7", b"kq7z", b"\x1b]0;kq7zWv-3",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", HOSTILE)
+def test_T43_no_flood_of_half_escapes_takes_long(unit: bytes) -> None:
+    import time
+
+    redactor = Redactor([Secret("kq7zWv-31"), Secret("MIIEpAIBAAKC" * 100)])
+    data = (unit * (1 << 16))[: 1 << 16]
+    stream = redactor.stream()
+    begun = time.process_time()
+    out = b"".join(stream.feed(data) for _ in range(4)) + stream.feed(b"z\n") + stream.close()
+    assert time.process_time() - begun < 3
+    assert len(out) >= len(data)
+
+
 def test_the_needles_of_a_secret_are_built_without_its_neighbours() -> None:
     found = needles("kq7zWv-31")
     assert len(found) > 50

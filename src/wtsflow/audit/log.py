@@ -27,6 +27,9 @@ from wtsflow.model.values import Json
 from wtsflow.ports import Clock
 
 DEADLINE = 5.0
+"""Seconds: how long a call may take before nothing more is started."""
+CATCH_UP = 60.0
+"""Seconds for the opening, which appends all that a crash left out."""
 SEGMENT = 64 * 1024 * 1024
 
 
@@ -79,7 +82,7 @@ class Log:
         self._work = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="audit", daemon=True)
         self._thread.start()
-        self._ask(self._catch_up)
+        self._ask(self._catch_up, max(deadline, CATCH_UP))
 
     def append(self, records: Sequence[Record]) -> None:
         """Durably append; on return they are on the disk. Raises AuditError: begin nothing."""
@@ -104,16 +107,17 @@ class Log:
 
     # --- the writing thread: a disk that hangs must not hang the caller -------------------
 
-    def _ask(self, work: Callable[[], None]) -> None:
+    def _ask(self, work: Callable[[], None], patience: float = 0.0) -> None:
+        patience = patience or self._deadline
         if self._broken is not None:
             raise self._broken
         done: Future[None] = Future()
         self._work.put((done, work))
         try:
-            done.result(self._deadline)
+            done.result(patience)
         except TimeoutError:
             self._broken = AuditError(
-                f"the audit log {self.folder} did not answer within {self._deadline:g} s",
+                f"the audit log {self.folder} did not answer within {patience:g} s",
                 cure="see whether its disk is overloaded or failing",
             )
             raise self._broken from None

@@ -46,8 +46,14 @@ class Wanted:
             (not self.run or body.get("run") == self.run)
             and (not self.since or str(body.get("time", "")) >= self.since)
             and (not self.event or event == self.event or event.startswith(f"{self.event}."))
-            and (not self.actor or (body.get("actor") or {}).get("name") == self.actor)
+            and (not self.actor or actor_of(body) == self.actor)
         )
+
+
+def actor_of(body: Mapping[str, Any]) -> str:
+    """The name of who ran the process that wrote a record."""
+    actor = body.get("actor")
+    return str(actor.get("name", "")) if isinstance(actor, Mapping) else ""
 
 
 def lines(folder: Path, wanted: Wanted) -> Iterator[tuple[bytes, Mapping[str, Any]]]:
@@ -86,7 +92,7 @@ def as_csv(records: Iterable[tuple[bytes, Mapping[str, Any]]]) -> Iterator[bytes
     yield _row(COLUMNS)
     for _, said in records:
         body = {**said["body"], "seq": said["seq"], "hash": said["hash"]}
-        body["actor"] = (body.get("actor") or {}).get("name", "")
+        body["actor"] = actor_of(body)
         body["data"] = canonical(body.get("data", {})).decode()
         yield _row([harmless(str(body.get(name, ""))) for name in COLUMNS])
 

@@ -20,9 +20,9 @@ GENESIS = "0" * 64
 
 HASH_LENGTH = len(',"hash":""}\n') + 64
 
-_HEAD = re.compile(rb'\{"v":1,"seq":(\d+),"prev":"([0-9a-f]{64})","body":\{')
+_HEAD = re.compile(rb'\{"v":1,"seq":(\d{1,18}),"prev":"([0-9a-f]{64})","body":\{')
 _TAIL = re.compile(
-    rb'"run":"([^"\\]*)","run_prev":"([0-9a-f]{64})","run_seq":(\d+),"time":"[^"\\]*","ver":"[^"\\]*"\}\Z'
+    rb'"run":"([^"\\]*)","run_prev":"([0-9a-f]{64})","run_seq":(\d{1,18}),"time":"[^"\\]*","ver":"[^"\\]*"\}\Z'
 )
 
 
@@ -55,5 +55,9 @@ def read(line: bytes) -> Seal | None:
     if line[-HASH_LENGTH + 9 :] != b'%s"}\n' % digest.encode():
         return None
     tail = _TAIL.search(covered, max(0, len(covered) - 1024))
-    run = (tail[1].decode(), int(tail[3]), tail[2].decode()) if tail else ("", 0, "")
+    run = (
+        (tail[1].decode("utf-8", "backslashreplace"), int(tail[3]), tail[2].decode())
+        if tail
+        else ("", 0, "")
+    )
     return Seal(int(head[1]), head[2].decode(), digest, *run)

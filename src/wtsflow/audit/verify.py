@@ -33,9 +33,9 @@ _BLOCK = 1 << 20
 _TRAIL = 75
 """Bytes of ``,"hash":"<64 hex>"}``."""
 _TIME = len("2026-01-01T00:00:00.000000Z")
-_PLACE = re.compile(rb'\{"v":1,"seq":(\d+),"prev":"([0-9a-f]{64})","body":\{')
+_PLACE = re.compile(rb'\{"v":1,"seq":(\d{1,18}),"prev":"([0-9a-f]{64})","body":\{')
 _RUN = re.compile(
-    rb',"run":"([^"\\]*)","run_prev":"([0-9a-f]{64})","run_seq":(\d+),"time":"[^"\\]{27}'
+    rb',"run":"([^"\\]*)","run_prev":"([0-9a-f]{64})","run_seq":(\d{1,18}),"time":"[^"\\]{27}'
     rb'(","ver":"[^"\\]*"\})\Z'
 )
 
@@ -155,7 +155,7 @@ class _Runs:
         if found is None:
             return False
         run, run_prev, number, self._end = found.groups()
-        self.run = run.decode()
+        self.run = run.decode("utf-8", "backslashreplace")
         last, expected = self._heads.get(self.run, (0, GENESIS))
         if last + 1 != int(number) or expected.encode() != run_prev:
             message = f"run {self.run}: record {int(number)} follows record {last}"
@@ -208,7 +208,7 @@ class _Check:
         if body.get("event") != "log.open":
             self.verdict.add("file", file, self.seq + 1, "the file does not begin with log.open")
         elif self.before is not None:
-            said = body.get("data", {}).get("previous") or {}
+            said = _mapping(_mapping(body.get("data")).get("previous"))
             if (said.get("file"), said.get("bytes")) != self.before:
                 message = f"the file before it, {self.before[0]}, is not what it was when closed"
                 self.verdict.add("file", file, self.seq + 1, message)
@@ -257,7 +257,8 @@ class _Check:
         body = _body(line)
         event = str(body.get("event", ""))
         if event == "log.torn_tail":
-            self.verdict.repaired.append((seq, int(body.get("data", {}).get("bytes", 0))))
+            size = _mapping(body.get("data")).get("bytes")
+            self.verdict.repaired.append((seq, size if isinstance(size, int) else 0))
         elif not event.startswith("log."):
             self.verdict.add("run", file, seq, "a record without its run")
 
@@ -302,10 +303,13 @@ class _Compare:
 
 def _body(line: bytes) -> Mapping[str, Any]:
     try:
-        body = json.loads(line)["body"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return _mapping(json.loads(line).get("body"))
+    except (ValueError, AttributeError, RecursionError):
         return {}
-    return body if isinstance(body, dict) else {}
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _blocks(path: Path) -> Iterator[tuple[list[bytes], bytes]]:

@@ -150,7 +150,7 @@ def show(
     """
     from collections import deque
 
-    from wtsflow.audit.reading import lines
+    from wtsflow.audit.reading import actor_of, lines
 
     found: deque[Any] = deque(maxlen=last or None)
     found.extend(said for _, said in lines(_folder(), _wanted(run, since, event, actor)))
@@ -160,9 +160,9 @@ def show(
     rows = []
     for said in found:
         body = said["body"]
-        who = (body.get("actor") or {}).get("name", "")
         what = body.get("key") or body["event"]
-        rows.append((str(said["seq"]), local(body["time"]), who, body.get("run", ""), what))
+        who, run = actor_of(body), str(body.get("run", ""))
+        rows.append((str(said["seq"]), local(body["time"]), who, run, str(what)))
     table(("seq", "time", "actor", "run", "event"), rows)
 
 

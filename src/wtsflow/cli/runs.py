@@ -11,7 +11,6 @@ from wtsflow.cli.common import Format, document, frame, out, stop
 from wtsflow.cli.kept import find_run, journal, local, mapping, table
 from wtsflow.cli.performing import RunFormat
 from wtsflow.errors import Exit, UsageError
-from wtsflow.model.terminal import visible
 
 if TYPE_CHECKING:
     from wtsflow.journals.sqlite import SqliteJournal, Summary
@@ -154,10 +153,10 @@ def _print_output(tally: "Tally", spool: Path, target: str, step: str) -> None:
         splitter = LineSplitter()
         with path.open("rb") as file:
             while block := file.read(1 << 16):
-                for line in splitter.feed(block):
-                    out(visible(line, keep="\t"), raw=True)
-        for line in splitter.close():
-            out(visible(line, keep="\t"), raw=True)
+                if lines := splitter.feed(block):
+                    out("\n".join(lines), raw=True)
+        if lines := splitter.close():
+            out("\n".join(lines), raw=True)
     if not found:
         raise UsageError(f"no output of '{target}' was kept", cure=f"see: ls {spool}")
 

@@ -74,12 +74,12 @@ _ESCAPE = re.compile(
 _ESCAPE_BEGUN = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]{0,256}\x1b?|[ -/]*)\Z")
 _WRITTEN = re.compile(
     rb"%([0-9A-Fa-f]{2})"
-    rb"|\\\\*(?:u(?:([dD][89abAB][0-9A-Fa-f]{2})\\+u([dD][c-fC-F][0-9A-Fa-f]{2})"
+    rb"|\\\\{0,15}(?:u(?:([dD][89abAB][0-9A-Fa-f]{2})\\{1,16}u([dD][c-fC-F][0-9A-Fa-f]{2})"
     rb"|([0-9A-Fa-f]{4}))|x([0-9A-Fa-f]{2})|([0-3][0-7]{2}))"
     rb"|&(?:#([0-9]{1,7})|#[xX]([0-9A-Fa-f]{1,6})|(amp|lt|gt|quot|apos));"
 )
 _WRITTEN_BEGUN = re.compile(
-    rb"(?:%[0-9A-Fa-f]?|\\+(?:u(?:[dD][89abAB][0-9A-Fa-f]{2}(?:\\+(?:u[0-9A-Fa-f]{0,3})?)?"
+    rb"(?:%[0-9A-Fa-f]?|\\{1,16}(?:u(?:[dD][89abAB][0-9A-Fa-f]{2}(?:\\{1,16}(?:u[0-9A-Fa-f]{0,3})?)?"
     rb"|[0-9A-Fa-f]{0,3})|x[0-9A-Fa-f]?|[0-3]?[0-7]?)?|&(?:#[0-9xX][0-9A-Fa-f]{0,7}|#|[a-z]{0,4}))\Z"
 )
 _DROPPED = re.compile(b"[%s]+" % re.escape(DROPPED))
