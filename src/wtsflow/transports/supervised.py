@@ -39,6 +39,8 @@ class Supervisor:
     token: str
     fresh: bool = True
     records: dict[Stream, Records] = field(init=False)
+    early: list[tuple[Stream, bytes | Said]] = field(default_factory=list)
+    """What came in the same breath as the answer that was waited for, and is for the next read."""
 
     def __post_init__(self) -> None:
         self.records = {stream: Records(self.token) for stream in _STREAMS}
@@ -51,6 +53,9 @@ class Supervisor:
 
     def read(self, seconds: float) -> list[tuple[Stream, bytes | Said]]:
         """Output and records in the order of each stream; empty when nothing came."""
+        if self.early:
+            early, self.early = self.early, []
+            return early
         return [
             (stream, item)
             for stream, data in self.wire.receive(seconds)
@@ -242,12 +247,15 @@ class SupervisedSession:
     def _await(self, helper: Supervisor, answer: str, seconds: float) -> list[str]:
         """Read until this record has come on both streams (for ``go``), dropping all before it.
 
+        A quick script may have ended by then: what follows the record is kept for the next read.
+
         Raises Ended, _Refusal.
         """
         missing: set[Stream] = set(_STREAMS) if answer == "go" else {"stderr"}
         noise = b""
         until = self.monotonic() + seconds
         words: list[str] = []
+        later: list[tuple[Stream, bytes | Said]] = []
         while missing:
             left = until - self.monotonic()
             if left <= 0:
@@ -260,13 +268,16 @@ class SupervisedSession:
                     end.reason = f"{end.reason}: {said}"
                 raise
             for stream, item in items:
-                if isinstance(item, bytes):
+                if answer == "go" and stream not in missing:
+                    later.append((stream, item))
+                elif isinstance(item, bytes):
                     noise += item
                 elif item.words[:1] == ("refused",):
                     raise _Refusal(item.words[1:])
                 elif item.words[:1] == (answer,):
                     missing.discard(stream)
                     words = list(item.words[1:]) or words
+        helper.early += later
         return words
 
 
