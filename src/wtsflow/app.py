@@ -250,6 +250,7 @@ class Bytes:
 def _opening(prepared: Prepared) -> dict[str, Json]:
     """The data of a run's first record: all that decided what it does."""
     plan, workflow = prepared.plan, prepared.plan.workflow
+    nodes = planning.outline(plan, prepared.actor).walk()
     return {
         "workflow": {
             "name": workflow.name,
@@ -262,7 +263,7 @@ def _opening(prepared: Prepared) -> dict[str, Json]:
         "frozen": planning.freeze(plan),
         "actor": asdict(prepared.actor),
         "ticket": plan.ticket,
-        "targets": sorted(plan.machines),
+        "targets": sorted({name for node in nodes for name in node.machines}),
         "scripts": [
             {
                 "pin": pin,
