@@ -137,7 +137,7 @@ class Ran:
     def data(self, key: str) -> Mapping[str, Json]:
         return next(record.event.data for record in self.records if record.event.key == key)
 
-    def keys(self) -> list[str]:
+    def recorded(self) -> list[str]:
         return [record.event.key for record in self.records]
 
 

@@ -22,8 +22,8 @@ steps:
 
 def test_a_run_is_records_and_lines_and_a_spool(tmp_path):
     ran = perform(tmp_path, ONE)
-    assert ran.keys()[0] == "opened"
-    assert ran.keys()[-1] == "closed"
+    assert ran.recorded()[0] == "opened"
+    assert ran.recorded()[-1] == "closed"
     assert [r.seq for r in ran.records] == list(range(1, len(ran.records) + 1))
     assert {line.text for line in ran.lines} == {f"hello from web{i}" for i in (1, 2, 3)}
     finished = ran.data("finished/one@web1/1")
@@ -169,7 +169,7 @@ def test_an_interrupt_stops_what_runs_and_says_whether_it_stopped(tmp_path, end)
     assert ran.data("finished/one@web1/1")["stop"] == str(end)
     assert ran.data("finished/one@web1/1")["outcome"] == "cancelled"
     assert ran.data("closed")["exit"] == {"code": 130, "name": "interrupted"}
-    assert not any("two" in key for key in ran)
+    assert not any("two" in key for key in ran.recorded())
 
 
 def test_the_second_interrupt_lets_go_and_says_unknown(tmp_path):
@@ -190,7 +190,7 @@ def test_the_second_interrupt_lets_go_and_says_unknown(tmp_path):
     threading.Thread(target=press).start()
     ran = perform(tmp_path, ONE, range_, interrupt=interrupt)
     release.set()
-    assert "lost/one@web1/1" in ran
+    assert "lost/one@web1/1" in ran.recorded()
     assert ran.data("closed")["targets"]["web1"]["outcome"] == "unknown"
 
 
