@@ -4,6 +4,7 @@ import os
 import selectors
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -15,6 +16,8 @@ from wtsflow.transports.supervised import SupervisedSession
 from wtsflow.transports.wire import Ended, Piece, Wire
 
 _CHUNK = 1 << 17
+_MOMENT = 0.1
+"""Seconds in which a supervisor without work removes its folder and ends."""
 
 
 class Local:
@@ -107,8 +110,10 @@ class _Pipes:
         for file in (self._input, *self._outputs):
             with suppress(OSError):
                 file.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(0)
+        try:
+            self._process.wait(_MOMENT)
+        except subprocess.TimeoutExpired:
+            threading.Thread(target=self._process.wait, daemon=True).start()
 
     def _end(self) -> Ended:
         try:

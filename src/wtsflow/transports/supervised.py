@@ -38,6 +38,8 @@ class Supervisor:
     account: Account
     token: str
     fresh: bool = True
+    early: list[tuple[Stream, bytes | Said]] = field(default_factory=list)
+    """What came behind an answer that was waited for: the script is quick, the reader late."""
     records: dict[Stream, Records] = field(init=False)
     early: list[tuple[Stream, bytes | Said]] = field(default_factory=list)
     """What came in the same breath as the answer that was waited for, and is for the next read."""
@@ -53,6 +55,9 @@ class Supervisor:
 
     def read(self, seconds: float) -> list[tuple[Stream, bytes | Said]]:
         """Output and records in the order of each stream; empty when nothing came."""
+        if self.early:
+            early, self.early = self.early, []
+            return early
         if self.early:
             early, self.early = self.early, []
             return early
@@ -251,7 +256,8 @@ class SupervisedSession:
 
         Raises Ended, _Refusal.
         """
-        missing: set[Stream] = set(_STREAMS) if answer == "go" else {"stderr"}
+        answering: frozenset[Stream] = frozenset(_STREAMS if answer == "go" else {"stderr"})
+        missing = set(answering)
         noise = b""
         until = self.monotonic() + seconds
         words: list[str] = []

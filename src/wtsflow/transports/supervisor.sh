@@ -18,12 +18,16 @@
 exec 3<&0 4>&2 </dev/null 2>/dev/null
 trap "" HUP PIPE INT
 IFS= read -r token <&3 || exit 1
-d= kept= marks= n=0 p= nl=
+d= kept= marks= n=0 p= nl= old=
+any=????????????????????????
+session=
+[ -x /usr/bin/setsid ] && session=/usr/bin/setsid
+[ -x /bin/setsid ] && session=/bin/setsid
+path=$PATH
+PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH
 hash=sha256sum
 command -v sha256sum >/dev/null || hash="shasum -a 256"
 command -v ${hash%% *} >/dev/null || hash="openssl dgst -sha256 -r"
-session=setsid
-command -v setsid >/dev/null || session=
 
 record() {
   printf "\036%s %s\n" "$token" "$*" >&4
@@ -58,13 +62,24 @@ refuse() {
   leave
 }
 
+# Results that nobody has received are kept for a week.
+forget() {
+  exec find "$b" -maxdepth 1 "(" -name "wtsflow-$any" -o -name "wtsflow-$any.d" ")"     -mtime +7 -prune -exec rm -rf "{}" +
+}
+
 # A folder of our own: in memory before on disk, and another where one is full.
 settle() {
   for b in "$XDG_RUNTIME_DIR" "$TMPDIR" /tmp /dev/shm; do
     if [ "$b" ] && [ -d "$b" ] && [ -w "$b" ]; then
       if mkdir -m 700 "$b/wtsflow-$1.d" "$b/wtsflow-$1.d/bin"; then
         d=$b/wtsflow-$1.d
-        mkfifo "$d/o" "$d/e" && echo . >"$d/pids" && return
+        if mkfifo "$d/o" "$d/e" && echo . >"$d/pids"; then
+          for f in "$b"/wtsflow-*.d; do
+            [ "$f" = "$d" ] || old=1
+          done
+          [ -z "$old" ] || forget &
+          return
+        fi
         rm -rf "$d"
       elif [ -e "$b/wtsflow-$1.d" ]; then
         d=
@@ -130,22 +145,15 @@ reap() {
   [ "$clean" -lt 2 ] || [ -z "$(printf x | grep -zxF x)" ] || stop=confirmed
 }
 
-lull() {
-  over=1
-  [ -z "$s" ] || kill "$s"
-}
-
-# Ends the task when its time is over, also when nobody listens any more.
+# Ends the task when its time is over, also when nobody listens any more. Its sleep is known by a
+# file, for a signal could come before a trap is set.
 watch() {
-  over= s=
-  trap lull TERM
   sleep "$1" &
-  s=$!
-  [ -z "$over" ] || kill "$s"
-  wait "$s" || exit
-  printf . >"$d/late$n"
+  echo $! >"$d/sleep$n"
+  wait $! || exit
+  echo >"$d/late$n"
   reap "$2"
-  printf "%s\n" "$stop" >"$d/late$n"
+  echo "$stop" >"$d/late$n"
 }
 
 keep() {
@@ -156,6 +164,7 @@ keep() {
 
 launch() {
   trap - HUP PIPE INT TERM
+  PATH=$path
   exec >"$d/o" 2>"$d/e" 3<&- 4>&-
   x=$1
   shift
@@ -175,7 +184,8 @@ cut() {
 
 run() {
   id=$1 script=$2 size=$3 sum=$4 deadline=$5 ticks=$6 variables=$7 before=$8 after=$9 stdin=${10}
-  n=$((n+1)) p= asked= kept=
+  n=$((n+1)) p= s= asked= kept= itself=
+  [ "$before" -gt "$variables" ] || itself=1
   value
   m=$v
   [ "$d" ] || settle "$id"
@@ -199,6 +209,7 @@ run() {
   head -c "$size" <&3 >"$script" || refuse place
   found=$($hash <"$script")
   [ "${found%% *}" = "$sum" ] || refuse sum "${found%% *}"
+  [ -z "$itself" ] || chmod 700 "$script"
   printf "" >"$d/output"
   record go
   printf "\036%s go\n" "$token"
@@ -222,8 +233,12 @@ run() {
     wait "$p"
     code=$?
   done
-  late=0 stop=
-  kill "$w"
+  late=0 stop= k=0
+  while [ "$k" -lt 99999 ] && [ -z "$s" ]; do
+    k=$((k+1))
+    [ -s "$d/sleep$n" ] && read -r s <"$d/sleep$n"
+  done
+  [ -e "$d/late$n" ] || kill "$s"
   if [ -e "$d/late$n" ]; then
     wait "$w"
     late=1
