@@ -13,9 +13,7 @@ The public face: what is named in ``__all__`` stays; everything else may move. :
 Names are imported when they are first asked for: ``import wtsflow`` costs nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # typing's own costs `--version` a third of its time
 if TYPE_CHECKING:
     from wtsflow.app import App, Finished, Prepared
     from wtsflow.engine.runner import Interrupt
@@ -104,4 +102,6 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'wtsflow' has no attribute '{name}'")
+    from importlib import import_module
+
     return getattr(import_module(_HOME[name]), name)

@@ -19,7 +19,7 @@ PIPE = 128 + 13
 def ending(args: list[str], work: Callable[[list[str]], int]) -> int:
     """Do the work and return the exit code; show what was raised."""
     try:
-        return work(args)
+        return int(work(args))
     except WtsflowError as error:
         return report(error, args)
     except BrokenPipeError:  # a reader that went away: `| head`
