@@ -17,6 +17,9 @@ TICK = 0.2
 MAX_VALUE = 131_071
 """Linux refuses a single argument or variable of more bytes (MAX_ARG_STRLEN)."""
 
+SHORT = 4096
+"""Bytes of a script that the supervisor reads by itself; a longer one is read by a process."""
+
 _OPEN_END = re.compile(r"(?:\b(?:then|do|else|in)|[{&|]|;;)$")
 _PATTERN = re.compile(r"^[^ ()=]+\)$")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -53,7 +56,7 @@ def run(job: RunScript) -> bytes:
         "run",
         identity(job.marker),
         re.sub(r"[^A-Za-z0-9._-]", "_", job.name.rpartition("/")[2]).lstrip("-.") or "script",
-        len(job.content),
+        "lines" if _is_plain(job.content) else len(job.content),
         job.sha256,
         max(1, math.ceil(job.deadline)),
         math.ceil(max(0.0, job.grace) / TICK),
@@ -64,7 +67,8 @@ def run(job: RunScript) -> bytes:
     )
     line = " ".join(map(str, words)).encode() + b"\n"
     values = (_bytes(job.marker, "the marker"), *before, *after)
-    return line + b"".join(map(_framed, values)) + job.content
+    content = _framed(job.content) if _is_plain(job.content) else job.content
+    return line + b"".join(map(_framed, values)) + content
 
 
 def stop(marker: str, grace: float) -> bytes:
@@ -79,6 +83,11 @@ def drain(marker: str) -> bytes:
 
 
 ACK = b"ack\n"
+
+
+def _is_plain(content: bytes) -> bool:
+    """Whether a shell reads it line by line quicker than a process would be started."""
+    return len(content) <= SHORT and content.isascii() and b"\0" not in content
 
 
 def _framed(value: bytes) -> bytes:

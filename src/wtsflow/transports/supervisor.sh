@@ -7,7 +7,7 @@
 #
 # It reads commands, each a line (and what belongs to it):
 #   token                             the first line: what its records begin with; never in argv
-#   run id name size sha256 deadline ticks variables before after stdin
+#   run id name size sha256 deadline ticks variables before after stdin   (size: or "lines")
 #                                     then the marker, the variables (NAME=value), the words before
 #                                     and after the script (each a value), its bytes, its input
 #   stop id ticks                     then the marker: end its whole tree, say if any is left
@@ -18,7 +18,7 @@
 exec 3<&0 4>&2 </dev/null 2>/dev/null
 trap "" HUP PIPE INT
 IFS= read -r token <&3 || exit 1
-d= kept= marks= n=0 p= nl= old=
+d= kept= marks= n=0 p= nl= old= patrol=
 any=????????????????????????
 session=
 [ -x /usr/bin/setsid ] && session=/usr/bin/setsid
@@ -30,7 +30,7 @@ command -v sha256sum >/dev/null || hash="shasum -a 256"
 command -v ${hash%% *} >/dev/null || hash="openssl dgst -sha256 -r"
 
 record() {
-  printf "\036%s %s\n" "$token" "$*" >&4
+  printf "\036%s %s\012" "$token" "$*" >&4
 }
 
 # One value of any bytes but NUL: lines after "+" go on, the line after "=" is the last.
@@ -49,8 +49,23 @@ value() {
   leave
 }
 
+# A short script that is plain text: builtins are quicker than a process.
+lines() {
+  while IFS= read -r l <&3; do
+    case $l in
+      +*)
+        printf "%s\012" "${l#+}" || return ;;
+      *)
+        printf "%s" "${l#=}"
+        return ;;
+    esac
+  done
+  return 1
+}
+
 # The end: nothing stays, but for a result that nobody has received.
 leave() {
+  [ -z "$patrol" ] || { read -r s <"$d/patrol" && kill "$s"; }
   if [ "$d" ] && [ -z "$kept" ]; then
     cd "$b" && exec rm -rf "$d" $marks
   fi
@@ -145,15 +160,34 @@ reap() {
   [ "$clean" -lt 2 ] || [ -z "$(printf x | grep -zxF x)" ] || stop=confirmed
 }
 
-# Ends the task when its time is over, also when nobody listens any more. Its sleep is known by a
+# Ends the task when its time is over, also when nobody listens any more. A sleep is known by a
 # file, for a signal could come before a trap is set.
 watch() {
-  sleep "$1" &
+  sleep "$deadline" &
   echo $! >"$d/sleep$n"
   wait $! || exit
-  echo >"$d/late$n"
-  reap "$2"
+  overdue
+}
+
+overdue() {
+  printf "" >"$d/late$n"
+  reap "$ticks"
   echo "$stop" >"$d/late$n"
+}
+
+# The same for long deadlines: one for all tasks, late by two of its rounds at most.
+patrol() {
+  k=0 seen=
+  while :; do
+    sleep 10 &
+    echo $! >"$d/patrol"
+    wait $! || exit
+    n=
+    { read -r n deadline ticks p; IFS= read -r m; } <"$d/job" || kill -0 $$ || exit
+    [ "$n" = "$seen" ] || k=0 seen=$n
+    k=$((k+1))
+    [ -z "$n" ] || [ "$((k*10-10))" -lt "$deadline" ] || [ -e "$d/late$n" ] || overdue
+  done
 }
 
 keep() {
@@ -206,13 +240,17 @@ run() {
   { echo "$d" >"$b/wtsflow-$id"; } || refuse again
   set +C
   marks="$marks wtsflow-$id"
-  head -c "$size" <&3 >"$script" || refuse place
+  if [ "$size" = lines ]; then
+    lines >"$script"
+  else
+    head -c "$size" <&3 >"$script"
+  fi || refuse place
   found=$($hash <"$script")
   [ "${found%% *}" = "$sum" ] || refuse sum "${found%% *}"
   [ -z "$itself" ] || chmod 700 "$script"
   printf "" >"$d/output"
   record go
-  printf "\036%s go\n" "$token"
+  printf "\036%s go\012" "$token"
   keep "$d/out" <"$d/o" 3<&- 4>&- &
   t=$!
   keep "$d/err" <"$d/e" >&4 3<&- 4>&- &
@@ -224,9 +262,16 @@ run() {
   fi
   p=$!
   kept=1
-  watch "$deadline" "$ticks" </dev/null >/dev/null 3<&- 4>&- &
-  w=$!
-  printf "%s %s %s\n" "$p" "$t" "$u" >"$d/pids"
+  if [ "$deadline" -lt 60 ]; then
+    watch </dev/null >/dev/null 3<&- 4>&- &
+  else
+    printf "%s %s %s %s\012%s\012" "$n" "$deadline" "$ticks" "$p" "$m" >"$d/job"
+    if [ -z "$patrol" ]; then
+      patrol </dev/null >/dev/null 3<&- 4>&- &
+      patrol=$!
+    fi
+  fi
+  echo "$p $t $u" >"$d/pids"
   wait "$p"
   code=$?
   while [ "$code" -gt 128 ] && kill -0 "$p"; do
@@ -234,21 +279,25 @@ run() {
     code=$?
   done
   late=0 stop= k=0
-  while [ "$k" -lt 99999 ] && [ -z "$s" ]; do
-    k=$((k+1))
-    [ -s "$d/sleep$n" ] && read -r s <"$d/sleep$n"
-  done
-  [ -e "$d/late$n" ] || kill "$s"
+  if [ "$deadline" -lt 60 ]; then
+    while [ "$k" -lt 99999 ] && [ -z "$s" ]; do
+      k=$((k+1))
+      [ -s "$d/sleep$n" ] && read -r s <"$d/sleep$n"
+    done
+    [ -e "$d/late$n" ] || kill "$s"
+  else
+    echo >"$d/job"
+  fi
   if [ -e "$d/late$n" ]; then
-    wait "$w"
     late=1
+    until [ -s "$d/late$n" ]; do nap; done
     read -r stop <"$d/late$n"
   fi
-  printf "%s\n" "$code" >"$d/code"
+  echo "$code" >"$d/code"
   record exit "$code" "$late" "${asked:-${stop:--}}"
   wait "$t" "$u"
   p=
-  printf "\036%s end\n" "$token"
+  printf "\036%s end\012" "$token"
   if [ -s "$d/output" ]; then
     record output
     head -c 1048577 "$d/output" >&4
@@ -267,7 +316,7 @@ reach() {
 
 trap cut TERM
 record hello
-printf "\036%s hello\n" "$token"
+printf "\036%s hello\012" "$token"
 while read -r verb a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 <&3; do
   case $verb in
     run)
