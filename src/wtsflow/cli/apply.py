@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wtsflow.cli import options
 from wtsflow.cli.common import frame, note
 from wtsflow.cli.performing import RunFormat, perform
 from wtsflow.cli.request import Request, answers, closing_on_error, opened, plan_document
@@ -21,14 +22,11 @@ def command(
         list[str] | None,
         typer.Option("--inputs", metavar="@FILE", help="Secret inputs, in a YAML or JSON file."),
     ] = None,
-    inventory: Annotated[
-        list[Path] | None,
-        typer.Option("--inventory", "-i", metavar="PATH", help="As it was given to 'plan'."),
-    ] = None,
+    inventory: options.Inventories = None,
     check: Annotated[
         bool, typer.Option("--check", "-C", help="Only compare it with the present.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Never ask for anything.")] = False,
+    yes: options.Yes = False,
     format_: Annotated[
         RunFormat, typer.Option("--format", help="text, json (at the end) or jsonl (live).")
     ] = RunFormat.TEXT,

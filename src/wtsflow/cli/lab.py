@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wtsflow.cli import options
 from wtsflow.cli.common import Format, note, out
 from wtsflow.cli.performing import RunFormat, perform
 from wtsflow.cli.practice import inherited, practice, state, warning
@@ -153,27 +154,15 @@ def _until_told() -> Iterator[threading.Event]:
 
 @app.command()
 def run(
-    manifest: Annotated[str, typer.Argument(help="A manifest: a file, `-`, or a name")],
+    manifest: options.Manifest,
     hosts: HostsOption = None,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option("--input", "-e", metavar="NAME=VALUE", help="An input; can be repeated"),
-    ] = None,
-    files: Annotated[
-        list[str] | None,
-        typer.Option("--inputs", metavar="@FILE", help="Inputs from a YAML or JSON file, or `-`"),
-    ] = None,
-    ticket: Annotated[str, typer.Option("--ticket", "-t", help="The ticket it is done for")] = "",
-    only: Annotated[
-        str, typer.Option("--limit", "-l", metavar="PATTERN", help="Only these targets; or @FILE")
-    ] = "",
-    parallel: Annotated[
-        int | None, typer.Option("--parallel", "-f", min=1, help="Tasks at once  [default: 50]")
-    ] = None,
-    timeout: Annotated[
-        str | None, typer.Option("--timeout", help="For steps that do not say  [default: 1h]")
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Never ask for anything")] = False,
+    inputs: options.Inputs = None,
+    files: options.InputFiles = None,
+    ticket: options.Ticket = "",
+    only: options.Limit = "",
+    parallel: options.Parallel = None,
+    timeout: options.Timeout = None,
+    yes: options.Yes = False,
     format_: Annotated[
         RunFormat, typer.Option("--format", help="text, json (at the end) or jsonl (live)")
     ] = RunFormat.TEXT,

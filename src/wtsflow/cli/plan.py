@@ -5,34 +5,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wtsflow.cli import options
 from wtsflow.cli.common import Format, document, frame, note, out
 from wtsflow.cli.request import Request, prepare
 
 if TYPE_CHECKING:
     from wtsflow.app import Prepared
 
-INPUT = typer.Option("--input", "-e", metavar="NAME=VALUE", help="An input; repeatable.")
-INPUTS = typer.Option("--inputs", metavar="@FILE", help="Inputs in a YAML or JSON file, or '-'.")
-TICKET = typer.Option("--ticket", metavar="ID", help="The ticket that it is done for.")
-LIMIT = typer.Option(
-    "--limit", "-l", metavar="PATTERN", help="Only these targets: web*:!web3, @FILE, or '-'."
-)
-INVENTORY = typer.Option(
-    "--inventory", "-i", metavar="PATH", help="Instead of the workspace's; repeatable."
-)
-PARALLEL = typer.Option("--parallel", metavar="N", help="Tasks that run at once.")
-TIMEOUT = typer.Option("--timeout", metavar="TIME", help="Limit of a step that does not say one.")
-
 
 def command(
-    manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="A file, a name, or '-'.")],
-    input_: Annotated[list[str] | None, INPUT] = None,
-    inputs: Annotated[list[str] | None, INPUTS] = None,
-    ticket: Annotated[str, TICKET] = "",
-    limit: Annotated[str, LIMIT] = "",
-    inventory: Annotated[list[Path] | None, INVENTORY] = None,
-    parallel: Annotated[int | None, PARALLEL] = None,
-    timeout: Annotated[str | None, TIMEOUT] = None,
+    manifest: options.Manifest,
+    input_: options.Inputs = None,
+    inputs: options.InputFiles = None,
+    ticket: options.Ticket = "",
+    limit: options.Limit = "",
+    inventory: options.Inventories = None,
+    parallel: options.Parallel = None,
+    timeout: options.Timeout = None,
     format_: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TEXT,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the plan down for 'apply'.")

@@ -1,0 +1,54 @@
+"""The options that several commands share, written once: same names, same help, everywhere."""
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from wtsflow.cli import complete
+
+Manifest: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="MANIFEST",
+        help="A manifest: a file, a name, or '-'.",
+        autocompletion=complete.manifests,
+    ),
+]
+Inputs: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--input", "-e", metavar="NAME=VALUE", help="An input; repeatable."),
+]
+InputFiles: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--inputs", metavar="@FILE", help="Inputs in a YAML or JSON file, or '-'."),
+]
+Ticket: TypeAlias = Annotated[
+    str, typer.Option("--ticket", "-t", metavar="ID", help="The ticket that it is done for.")
+]
+Limit: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--limit",
+        "-l",
+        metavar="PATTERN",
+        help="Only these targets: web*:!web3, @FILE, or '-'.",
+    ),
+]
+Inventories: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--inventory", "-i", metavar="PATH", help="Instead of the workspace's; repeatable."
+    ),
+]
+Parallel: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--parallel", "-f", metavar="N", min=1, help="Tasks at once; default: 50."),
+]
+Timeout: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--timeout", metavar="TIME", help="Limit of a step that does not say one; default: 1h."
+    ),
+]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Never ask for anything.")]
