@@ -325,6 +325,16 @@ def test_the_successor_of_a_pin_is_held_to_its_own_parameters(tmp_path: Path) ->
     assert refused(tmp_path, text, scripts=scripts).message == "a.sh@1.1.0 needs 'days'"
 
 
+def test_a_default_for_what_is_known_only_later_is_no_value_yet(tmp_path: Path) -> None:
+    scripts = Scripts({"a.sh": Interface(parameters=PARAMETERS)})
+    text = (
+        "steps:\n  - { id: one, script: b.sh@1.0.0, outputs: { n: number } }\n"
+        "finally:\n  - script: a.sh@1.0.0\n"
+        "    with: { days: '$(default(steps.one.outputs.n, null))' }\n"
+    )
+    assert len(planned(tmp_path, text, scripts=scripts).scripts) == 2
+
+
 def test_what_is_known_only_later_is_left_to_the_run(tmp_path: Path) -> None:
     scripts = Scripts({"a.sh": Interface(parameters=PARAMETERS)})
     text = (

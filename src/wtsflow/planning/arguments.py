@@ -9,6 +9,7 @@ from wtsflow.model.text import did_you_mean, listed, shown
 from wtsflow.model.values import Json, Secret
 from wtsflow.model.workflow import Script, Step, Type
 from wtsflow.planning.fit import Misfit, fits
+from wtsflow.planning.mentions import names
 from wtsflow.planning.place import Placed
 
 _KINDS: Mapping[Type, tuple[type, ...]] = {
@@ -52,10 +53,12 @@ def _of_script(step: Step, script: PinnedScript, scope: Mapping[str, object]) ->
                 f"{name} has no parameter '{shown(key)}'", did_you_mean(key, parameters) or known
             )
             continue
+        if not names(written) <= scope.keys():
+            continue  # known only later, also where default(...) would have a value now
         try:
             value = fill(written, scope)
         except ExpressionError:
-            continue  # known only later; the engine looks at it then
+            continue  # the engine says why, at its step
         try:
             _fits(f"{name}: '{key}'", value, parameters[key])
         except Misfit as misfit:

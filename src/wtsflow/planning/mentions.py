@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 
-from wtsflow.model.expression import Expression, Template
+from wtsflow.model.expression import CONSTANTS, FUNCTIONS, Expression, Template
 from wtsflow.model.workflow import Step, Workflow
 
 
@@ -20,6 +20,16 @@ def used_targets(workflow: Workflow) -> frozenset[str]:
                 case ast.Subscript(value=ast.Name(id="targets")):
                     used.update(workflow.targets)
     return frozenset(used)
+
+
+def names(value: object) -> frozenset[str]:
+    """The names that the expressions in a value begin with: ``inputs``, ``steps``, ``item``."""
+    return frozenset(
+        node.id
+        for expression in _inside(value)
+        for node in ast.walk(expression.tree)
+        if isinstance(node, ast.Name) and node.id not in CONSTANTS
+    ) - {"if_", *FUNCTIONS}
 
 
 def _of_workflow(workflow: Workflow) -> Iterator[Expression]:
