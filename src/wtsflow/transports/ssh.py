@@ -65,7 +65,7 @@ class Ssh:
 
     def _reach(self, hop: Hop, before: "Link | None", credentials: Credentials) -> "Link":
         """Connect, believe, log in: one hop, all within its ``connect_timeout``."""
-        from wtsflow.transports import host_key
+        from wtsflow.transports import host_key, lean  # noqa: F401 - lean comes before paramiko
         from wtsflow.transports.ssh_link import Link, verify
 
         until = self._monotonic() + hop.connect_timeout

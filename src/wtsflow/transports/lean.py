@@ -1,0 +1,14 @@
+"""Imports paramiko without invoke; to be imported before anything of paramiko's.
+
+It asks for invoke only to run ``Match exec`` of an ssh_config, which we never do; invoke brings
+asyncio, ssl and a YAML reader along and costs more than all the rest of paramiko.
+"""
+
+import sys
+
+_found = sys.modules.setdefault("invoke", None)  # type: ignore[arg-type]
+try:
+    import paramiko  # noqa: F401 - imported for its effect
+finally:
+    if _found is None:
+        del sys.modules["invoke"]
