@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.peers.sshd import require
 from wtsflow import inventory
 from wtsflow.errors import ManifestError, Severity
 from wtsflow.inventory import Listing
@@ -103,10 +104,9 @@ def findings(folder: Path, text: str, name: str = "hosts") -> list[tuple[str, in
 def oracle(path: Path) -> dict[str, Any]:
     """What the real ansible-inventory says."""
     program = os.environ.get("WTSFLOW_ANSIBLE_INVENTORY") or shutil.which("ansible-inventory")
-    if not program:
-        pytest.skip("ansible-inventory is not installed")
+    require(program, "ansible-inventory")
     done = subprocess.run(
-        [program, "-i", str(path), "--list"],
+        [str(program), "-i", str(path), "--list"],
         capture_output=True,
         text=True,
         timeout=60,
