@@ -8,7 +8,6 @@
 import os
 import secrets
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtsflow import __version__, credentials, manifest, planning
+from wtsflow.clock import SystemClock
 from wtsflow.engine.runner import Interrupt, Parts, Runner
 from wtsflow.engine.state import State
 from wtsflow.errors import Exit
@@ -32,18 +32,6 @@ if TYPE_CHECKING:
     from wtsflow.audit import Log
     from wtsflow.journals.sqlite import SqliteJournal
     from wtsflow.scripts import Repository
-
-
-class SystemClock:
-    """Fulfils :class:`wtsflow.ports.Clock` with the machine's own clocks."""
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return time.time()  # noqa: TID251 - the clock's home
-
-    def monotonic(self) -> float:
-        """Seconds that never go back."""
-        return time.monotonic()
 
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -45,8 +45,8 @@ def command(
       wtsflow lock manifests/disk.yaml
       wtsflow lock --check
     """  # noqa: D301 - \b is typer's mark for lines that stay as they are
-    from wtsflow.app import SystemClock
     from wtsflow.cli.pins import uses
+    from wtsflow.clock import SystemClock
     from wtsflow.scripts.locking import relock
 
     here = workspace()

@@ -39,8 +39,8 @@ class Shelf:
 
 @contextmanager
 def _opened(*, fetch: bool = True) -> Iterator[Shelf]:
-    from wtsflow.app import SystemClock
     from wtsflow.cli.pins import uses_now
+    from wtsflow.clock import SystemClock
 
     here = workspace()
     with here.repository(frame().cache, SystemClock()) as repository:

@@ -220,7 +220,7 @@ class Lookups:
                 self.notes.append(message)
             return None
         if place not in self.known:
-            from wtsflow.app import SystemClock
+            from wtsflow.clock import SystemClock
 
             repository = Workspace.read(place).repository(frame().cache, SystemClock())
             self.known[place] = Remembered(repository)
