@@ -103,7 +103,7 @@ class Check:
         elif not kind.open and kind.name != "boolean":
             self.say(
                 "wts305",
-                f"a condition must be true or false; this is {kind}",
+                f"a condition must be true or false; this is {kind.described}",
                 path,
                 cure=f"compare it: {expression} == …",
             )
@@ -124,6 +124,10 @@ class Check:
         if isinstance(value, Template):
             kind, found = check_template(value, names, proven)
             self.add(path, found)
+            if isinstance(kind.fields, Mapping) and not isinstance(kind.fields, dict):
+                self.say(
+                    "wts202", "'steps' is no value", path, cure="write $(steps.<id>.outputs.<name>)"
+                )
             yield path, kind
         elif isinstance(value, Mapping):
             for key, item in value.items():
@@ -166,7 +170,7 @@ class Check:
             if kind.secret():
                 self.say("wts311", "a secret would be shown here", place)
             elif not kind.open and kind.name not in ("string", "number"):
-                self.say("wts307", f"a name is needed here; this is {kind}", place)
+                self.say("wts307", f"a name is needed here; this is {kind.described}", place)
             elif kind.empty:
                 self.say("wts315", "this may be empty", place, cure="write $(default(…, '…'))")
 
@@ -264,7 +268,9 @@ class Check:
         if kind.secret():
             self.say("wts310", "a secret is not a list of items", (*path, "for_each"))
         elif not kind.open and kind.name != "list":
-            self.say("wts317", f"'for_each' needs a list; this is {kind}", (*path, "for_each"))
+            self.say(
+                "wts317", f"'for_each' needs a list; this is {kind.described}", (*path, "for_each")
+            )
         elif kind.empty:
             self.say(
                 "wts315", "this may be empty", (*path, "for_each"), cure="write default(…, [])"

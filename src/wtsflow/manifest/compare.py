@@ -3,6 +3,7 @@
 import ast
 from typing import Protocol
 
+from wtsflow.manifest.cures import quotes_cure
 from wtsflow.manifest.kinds import Kind
 from wtsflow.manifest.proofs import chain_text
 from wtsflow.source.phrases import near, short
@@ -36,7 +37,7 @@ def equality(inference: Inference, op: ast.cmpop, left: Side, right: Side) -> No
             right_node,
             "wts306",
             f"comparing {one} with {other} is always {always}",
-            _quotes_cure(one, right_node),
+            quotes_cure(one, right_node),
         )
     else:
         _possible(inference, always, left, right)
@@ -69,9 +70,11 @@ def membership(inference: Inference, left: Side, right: Side) -> None:
         return
     if other.name == "string":
         if not one.open and one.name != "string":
-            inference.wrong(left_node, "wts307", f"only text is in text; this is {one}")
+            inference.wrong(left_node, "wts307", f"only text is in text; this is {one.described}")
     elif other.name not in ("list", "map"):
-        inference.wrong(right_node, "wts307", f"'in' looks in a list or a text; this is {other}")
+        inference.wrong(
+            right_node, "wts307", f"'in' looks in a list or a text; this is {other.described}"
+        )
     elif other.item and not other.item.open and not one.open and one.name != other.item.name:
         inference.wrong(
             left_node,
@@ -85,23 +88,17 @@ def order(inference: Inference, left: Side, right: Side) -> None:
     (left_node, one), (right_node, other) = left, right
     for node, kind in (left, right):
         if not kind.open and kind.name not in ("number", "string"):
-            inference.wrong(node, "wts307", f"only numbers and texts have an order; this is {kind}")
+            inference.wrong(
+                node, "wts307", f"only numbers and texts have an order; this is {kind.described}"
+            )
             return
     if not one.open and not other.open and one.name != other.name:
         inference.wrong(
             right_node,
             "wts307",
             f"{one} and {other} have no order between them",
-            _quotes_cure(one, right_node),
+            quotes_cure(one, right_node),
         )
         return
     inference.not_empty(left_node, one)
     inference.not_empty(right_node, other)
-
-
-def _quotes_cure(kind: Kind, node: ast.expr) -> str:
-    if kind.name == "number" and isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return f"write {node.value} without quotes"
-    if kind.name == "string" and isinstance(node, ast.Constant):
-        return f"write '{node.value!s}' in quotes"
-    return ""

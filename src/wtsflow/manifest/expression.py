@@ -12,8 +12,19 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from wtsflow.manifest.compare import equality, membership, order
+from wtsflow.manifest.cures import condition_cure, listing, size_cure
 from wtsflow.manifest.functions import LAZY, SIGNATURES
-from wtsflow.manifest.kinds import ANY, BOOLEAN, NUMBER, SECRET, STRING, Kind, either, of_literal
+from wtsflow.manifest.kinds import (
+    ANY,
+    BOOLEAN,
+    NUMBER,
+    SECRET,
+    STRING,
+    WRONG,
+    Kind,
+    either,
+    of_literal,
+)
 from wtsflow.manifest.proofs import chain_text, proofs
 from wtsflow.model.expression import CONSTANTS, FUNCTIONS, Expression, Template
 from wtsflow.model.syntax import span
@@ -76,6 +87,10 @@ def check_template(
         )
     if len(template.parts) == 1 and kinds:
         return kinds[0], findings
+    for (expression, offset), kind in zip(template.expressions, kinds, strict=True):
+        if kind.secret() and kind.name != "secret":
+            message = f"a {kind} with a secret in it is not written into a text"
+            findings.append(Finding("wts310", message, offset, len(expression.text)))
     return SECRET if any(kind.secret() for kind in kinds) else STRING, findings
 
 
@@ -91,7 +106,7 @@ class _Inference:
     def wrong(self, node: ast.expr, rule: str, message: str, cure: str = "") -> Kind:
         offset, length = span(self.expression, node)
         self.findings.append(Finding(rule, message, offset, length, cure))
-        return ANY
+        return WRONG
 
     def kind(self, node: ast.expr) -> Kind:
         return _KINDS[type(node)](self, node)
@@ -130,9 +145,9 @@ class _Inference:
     def entry(self, node: ast.expr, whole: Kind, key: Any) -> Kind:
         """What is under a key that is written out."""
         if whole.open:
-            return ANY.but(absent=whole.absent) if whole.absent else ANY
+            return whole
         found = self._entry(node, whole, key)
-        if whole.absent and not found.absent:
+        if whole.absent and not found.absent and found is not WRONG:
             return found.but(absent=whole.absent)
         return found
 
@@ -147,17 +162,20 @@ class _Inference:
             return whole.item or ANY
         inside = chain_text(node.value) if isinstance(node, ast.Attribute | ast.Subscript) else ""
         if whole.name == "list":
-            cure = "take one by its number, like [0]" + _size_cure(inside, key)
+            cure = "take one by its number, like [0]" + size_cure(inside, key)
             return self.wrong(node, "wts202", f"{inside} is a list and has no {short(key)}", cure)
         return self.wrong(
-            node, "wts202", f"{inside} is {whole} and has no {short(key)}", _size_cure(inside, key)
+            node,
+            "wts202",
+            f"{inside} is {whole.described} and has no {short(key)}",
+            size_cure(inside, key),
         )
 
     def unknown(self, node: ast.expr, whole: Kind, key: str) -> Kind:
         inside = chain_text(node.value) if isinstance(node, ast.Attribute | ast.Subscript) else ""
         known = list(whole.fields or ())
         hint = near(key, known)
-        cure = "" if hint else _listing(inside, known)
+        cure = "" if hint else listing(inside, known)
         rule = "wts203" if inside == "steps" else "wts202"
         return self.wrong(node, rule, f"{inside} has no {short(key)}{hint}", cure)
 
@@ -167,14 +185,18 @@ class _Inference:
             return ANY.but(absent=whole.absent)
         wanted = {"list": "number", "map": "string"}.get(whole.name)
         if wanted is None:
-            return self.wrong(node, "wts307", f"nothing can be looked up in {whole}")
+            return self.wrong(node, "wts307", f"nothing can be looked up in {whole.described}")
         if key.name != wanted:
             return self.wrong(
-                node.slice, "wts307", f"a {whole.name} is looked up by a {wanted}, not by {key}"
+                node.slice,
+                "wts307",
+                f"a {whole.name} is looked up by a {wanted}, not by {key.described}",
             )
+        if isinstance(whole.fields, Mapping) and not isinstance(whole.fields, dict):
+            return self.wrong(node, "wts203", "a step is named, not computed")
         if whole.fields is None:
             return (whole.item or ANY).but(absent=whole.absent)
-        return ANY.but(absent=whole.absent)
+        return (SECRET if whole.secret() else ANY).but(absent=whole.absent)
 
     # --- what is written out ----------------------------------------------------------------
 
@@ -198,8 +220,8 @@ class _Inference:
             self.wrong(
                 node,
                 "wts305",
-                f"{what} must be true or false; this is {kind}",
-                _condition_cure(node, kind),
+                f"{what} must be true or false; this is {kind.described}",
+                condition_cure(node, kind),
             )
         else:
             self.not_empty(node, kind)
@@ -244,7 +266,7 @@ class _Inference:
         if kind.secret():
             self.secret(node)
         elif not kind.open and kind.name != "number":
-            self.wrong(node, "wts307", f"a number is needed here; this is {kind}")
+            self.wrong(node, "wts307", f"a number is needed here; this is {kind.described}")
         else:
             self.not_empty(node, kind)
 
@@ -313,7 +335,8 @@ class _Inference:
             if kind.secret():
                 self.secret(item)
             elif wanted and not kind.open and kind.name not in wanted:
-                self.wrong(item, "wts309", f"'{name}' takes {' or '.join(wanted)} here, not {kind}")
+                words = " or ".join(str(Kind(each)) for each in wanted)
+                self.wrong(item, "wts309", f"'{name}' takes {words} here, not {kind}")
             elif wanted:
                 self.not_empty(item, kind)
         return signature.gives
@@ -329,7 +352,7 @@ class _Inference:
         kind = kind.but(absent=None)
         fits = kind.open or other.open or {kind.name, other.name} in _MIXES
         if not fits and "null" not in (kind.name, other.name) and kind.name != other.name:
-            message = f"the default is {other}, but the value itself is {kind}"
+            message = f"the default is {other.described}, but the value itself is {kind.described}"
             return self.wrong(node.args[1], "wts309", message)
         found = either(kind.but(empty=False), other)
         return found.but(empty=other.empty)
@@ -366,25 +389,3 @@ _LAZY: Mapping[str, Callable[[_Inference, ast.Call], Kind]] = {
     "has": _Inference.has,
     "if": _Inference.choice,
 }
-
-
-def _listing(inside: str, known: list[str]) -> str:
-    if not known:
-        return f"there are no {inside}" if inside in ("inputs", "targets", "steps") else ""
-    shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
-    return f"it has: {shown}"
-
-
-def _size_cure(inside: str, key: Any) -> str:
-    return f"; write size({inside})" if key in ("length", "size", "count", "Length") else ""
-
-
-def _condition_cure(node: ast.expr, kind: Kind) -> str:
-    text = chain_text(node)
-    if not text:
-        return ""
-    return {
-        "number": f"write {text} > 0",
-        "string": f"write {text} == '…'",
-        "list": f"write size({text}) > 0",
-    }.get(kind.name, "")

@@ -52,13 +52,21 @@ class Kind:
         """The same with changes."""
         return replace(self, **changes)
 
+    @property
+    def described(self) -> str:
+        """What it is, in a sentence: ``this is a number``."""
+        articled = self.name in ("number", "list", "map", "secret")
+        return f"a {self}" if articled else str(self)
+
     def __str__(self) -> str:
         return _WORDS.get(self.name, self.name)
 
 
-_WORDS: Final = {"boolean": "true or false", "string": "text"}
+_WORDS: Final = {"boolean": "true or false", "string": "text", "null": "empty"}
 
 ANY: Final = Kind("any")
+WRONG: Final = Kind("any")
+"""The same, after a finding: nothing more is said about it."""
 STRING: Final = Kind("string")
 NUMBER: Final = Kind("number")
 BOOLEAN: Final = Kind("boolean")

@@ -176,7 +176,10 @@ def _fill_template(template: Template, scope: Scope) -> Json:
     for part in template.parts:
         value = evaluate(part, scope) if isinstance(part, Expression) else part
         secret = secret or isinstance(value, Secret)
-        texts.append(as_text(value))
+        try:
+            texts.append(as_text(value))
+        except TypeError:
+            raise ExpressionError(f"'{part}' holds what cannot be written into a text") from None
     text = "".join(texts)
     if len(text) > MAX_VALUE:
         raise ExpressionError("the text grew over 1 MiB")
