@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from wtsflow import inventory, source
+from wtsflow import source
 from wtsflow.errors import ConfigError, ManifestError
 from wtsflow.model.text import shown
 from wtsflow.model.values import Json
@@ -13,6 +13,7 @@ from wtsflow.ports import Clock
 from wtsflow.source.foreign import refuse_foreign
 
 if TYPE_CHECKING:
+    from wtsflow.inventory import Listing
     from wtsflow.scripts import Repository
 
 NAME = "wtsflow.yaml"
@@ -62,7 +63,7 @@ class Workspace:
         file = start if start.is_file() else locate(start)
         if file is None:
             raise ConfigError(
-                f"there is no {NAME} in {shown(start, 200)} or above it",
+                f"there is no {NAME} in {shown(start.absolute(), 200)} or above it",
                 cure="`wtsflow new FOLDER` makes a workspace; --workspace names another one",
             )
         return cls.read(file)
@@ -95,8 +96,10 @@ class Workspace:
             ssh=data.get("ssh", {}),
         )
 
-    def inventory(self, more: Sequence[Path] = ()) -> inventory.Listing:
+    def inventory(self, more: Sequence[Path] = ()) -> "Listing":
         """The targets: of ``more`` when given (``--inventory``), else of the workspace."""
+        from wtsflow import inventory
+
         return inventory.load(tuple(more) or self.inventories)
 
     @property
