@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -54,9 +55,8 @@ def _delays(room: Room) -> list[float]:
     found = []
     for line in running.stdout:
         now = time.monotonic_ns()
-        if b"clock " in line:
-            written = int(line.partition(b"clock ")[2].split()[0])
-            found.append((now - written) / 1e9)
+        if written := re.search(rb"clock (\d+) end", line):
+            found.append((now - int(written[1])) / 1e9)
     if running.wait() != 0 or len(found) < 10:
         raise BenchmarkError(f"the run ended with {running.returncode} after {len(found)} lines")
     return found
