@@ -154,6 +154,15 @@ class Check:
                 ("access", "execute"),
                 cure="name a group, or leave 'execute' out: then the owner may",
             )
+        if "local" in self.workflow.targets:
+            self.say(
+                "wts208",
+                "the name 'local' is taken: it is this machine",
+                ("targets", "local"),
+                key=True,
+            )
+        if self.workflow.timeout == 0:
+            self.say("wts502", "a timeout of nothing stops everything", ("timeout",))
         scope = Scope(self.facts, planning=True)
         for name, target in self.workflow.targets.items():
             self.target_texts(target.hosts, ("targets", name, "hosts"), scope)

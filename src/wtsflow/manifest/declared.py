@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from wtsflow.errors import Diagnostic
+from wtsflow.manifest.kinds import of_type
 from wtsflow.model.values import Json
 from wtsflow.model.workflow import Input, Type, Workflow
 from wtsflow.source import BROKEN, Document, Path
@@ -70,7 +71,7 @@ def _parts(document: Document, declared: Input, path: Path) -> Iterator[Diagnost
         if not _fits_type(declared, choice) and declared.type is not Type.LIST:
             yield document.diagnostic(
                 "wts214",
-                f"{short(choice)} is not a {declared.type}",
+                f"{short(choice)} is not {_wanted(declared)}",
                 (*path, "choices", index),
                 cure=_type_cure(choice),
             )
@@ -97,7 +98,7 @@ def _default(document: Document, declared: Input, path: Path) -> Iterator[Diagno
     elif not _fits_type(declared, value):
         yield document.diagnostic(
             "wts214",
-            f"the default {short(value)} is not a {declared.type}",
+            f"the default {short(value)} is not {_wanted(declared)}",
             path,
             cure=_type_cure(value),
         )
@@ -109,6 +110,10 @@ def _fits_type(declared: Input, value: Json) -> bool:
     if isinstance(value, bool):
         return declared.type is Type.BOOLEAN
     return isinstance(value, _PYTHON[declared.type])
+
+
+def _wanted(declared: Input) -> str:
+    return of_type(declared.type).described
 
 
 def _type_cure(value: Json) -> str:

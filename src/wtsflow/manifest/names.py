@@ -52,6 +52,10 @@ class Scope:
             return Refused(
                 "wts201", f"there is no name {short(name)} (did you mean 'inputs.{name}'?)"
             )
+        if name in self.facts.workflow.targets:
+            return Refused(
+                "wts201", f"there is no name {short(name)} (did you mean 'targets.{name}'?)"
+            )
         if name in self.facts.order.by_id:
             return Refused(
                 "wts201", f"there is no name {short(name)} (did you mean 'steps.{name}'?)"

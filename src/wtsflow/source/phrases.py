@@ -88,6 +88,8 @@ def _type(document: Document, error: Any, _: Any) -> Iterator[Diagnostic]:
     cure = ""
     if isinstance(value, int | float | bool) and "string" in error.validator_value:
         cure = "put it in quotes if it is meant as text"
+    if isinstance(value, str) and "array" in error.validator_value and "\n" not in value:
+        cure = f"write [{value[:60]}]"
     if value is None:
         cure = "write a value after ':'; what follows '#' is a comment"
     wanted = _wanted(error.schema if path else {"type": error.validator_value})
