@@ -25,7 +25,9 @@ from tests.contracts.transport import (
     script,
 )
 from tests.peers.sshd import Sshd
-from wtsflow.errors import MismatchError, PlanError, SessionLost
+from wtsflow.credentials import Chain
+from wtsflow.errors import ConnectError, MismatchError, PlanError, SessionLost
+from wtsflow.lab import Hosts
 from wtsflow.model.plan import LOCAL, Target
 from wtsflow.model.record import Stop
 from wtsflow.ports import CallCommand, Exited, Idle, Output, Session
@@ -33,10 +35,6 @@ from wtsflow.transports import TRANSPORTS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the targets are POSIX")
 
-TARGETS: dict[str, Callable[[pytest.FixtureRequest], Target]] = {
-    "local": lambda request: LOCAL,
-    "ssh": lambda request: _sshd(request).target(),
-}
 SHELLS = {"dash": "/bin/dash", "bash": "/bin/bash", "busybox": "busybox"}
 
 
@@ -46,8 +44,34 @@ def _sshd(request: pytest.FixtureRequest) -> Sshd:
     return server
 
 
+def _practice(request: pytest.FixtureRequest) -> Target:
+    hosts = Hosts(1)
+    request.addfinalizer(hosts.close)
+    hosts.__enter__()
+    (host,) = hosts.hosts.values()
+    return Target(
+        name=host.name,
+        host=host.address,
+        port=host.port,
+        user="lab",
+        settings={
+            "known_hosts": str(hosts.known_hosts),
+            "identity_file": str(hosts.key),
+            "config": False,
+            "agent": False,
+        },
+    )
+
+
+TARGETS: dict[str, Callable[[pytest.FixtureRequest], Target]] = {
+    "local": lambda request: LOCAL,
+    "ssh": lambda request: _sshd(request).target(),
+    "ssh-lab": _practice,
+}
+
+
 def connect(target: Target) -> Session:
-    return TRANSPORTS[target.transport]().connect(target, None)
+    return TRANSPORTS[target.transport]().connect(target, Chain(()))
 
 
 @pytest.fixture(scope="module", params=TARGETS)
@@ -76,7 +100,7 @@ def own(target: Target) -> Iterator[Callable[[], Session]]:
 
 
 def test_every_transport_is_asked() -> None:
-    assert set(TARGETS) == set(TRANSPORTS)
+    assert {name.partition("-")[0] for name in TARGETS} == set(TRANSPORTS)
 
 
 # --- output ---------------------------------------------------------------------------------
@@ -400,9 +424,10 @@ def test_the_target_ends_a_script_whose_time_is_over(session: Session) -> None:
 
 CLIENT = """
 import pickle, sys
+from wtsflow.credentials import Chain
 from wtsflow.transports import TRANSPORTS
 target, given = pickle.load(sys.stdin.buffer)
-session = TRANSPORTS[target.transport]().connect(target, None)
+session = TRANSPORTS[target.transport]().connect(target, Chain(()))
 for signal in session.start(given):
     print("started", flush=True)
 """
@@ -491,8 +516,6 @@ def test_nothing_stays_on_the_target(own: Callable[[], Session]) -> None:
 
 
 def test_a_closed_session_starts_nothing(own: Callable[[], Session]) -> None:
-    from wtsflow.errors import ConnectError
-
     session = own()
     session.close()
     with pytest.raises((ConnectError, SessionLost)):

@@ -16,7 +16,13 @@ FOLDERS = tuple(
     dict.fromkeys(
         filter(
             None,
-            (os.environ.get("XDG_RUNTIME_DIR"), os.environ.get("TMPDIR"), "/tmp", "/dev/shm"),
+            (
+                os.environ.get("XDG_RUNTIME_DIR"),
+                os.environ.get("TMPDIR"),
+                "/tmp",
+                "/dev/shm",
+                "/tmp/wtsflow-lab-*/hosts/*/tmp",
+            ),
         )
     )
 )

@@ -10,4 +10,4 @@ TRANSPORTS: dict[str, Callable[..., Transport]] = {
     "local": Local,
     "ssh": Ssh,
 }
-"""Each is called with ``settings`` (the workspace's defaults) and ``environment``, both optional."""
+"""Each is called with ``settings`` (a workspace's defaults) and ``environment``, or without."""

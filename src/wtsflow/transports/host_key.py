@@ -181,8 +181,7 @@ def _check_certificate(
     problems: Sequence[tuple[bool, str]] = (
         (
             certificate.authority not in {entry.blob for entry in known.authorities},
-            f"it is signed by {fingerprint(certificate.authority)}, which is no authority for "
-            "this host",
+            f"it is signed by {fingerprint(certificate.authority)}, no authority for this host",
         ),
         (certificate.kind != _HOST_CERTIFICATE, "it is for a user, not for a host"),
         (now < certificate.after, "it is not valid yet"),

@@ -5,8 +5,11 @@ asyncio, ssl and a YAML reader along and costs more than all the rest of paramik
 """
 
 import sys
+from types import ModuleType
+from typing import cast
 
-_found = sys.modules.setdefault("invoke", None)  # type: ignore[arg-type]
+_MODULES = cast("dict[str, ModuleType | None]", sys.modules)
+_found = _MODULES.setdefault("invoke", None)
 try:
     import paramiko  # noqa: F401 - imported for its effect
 finally:

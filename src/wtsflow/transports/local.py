@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import IO, cast
 
 from wtsflow.errors import ConnectError
 from wtsflow.model.plan import Target
@@ -37,6 +38,7 @@ class Local:
 
     def connect(self, target: Target, credentials: Credentials) -> Session:
         """A session here; nothing is connected. See :meth:`wtsflow.ports.Transport.connect`."""
+        del credentials  # nobody logs in
         if sys.platform == "win32":
             from wtsflow.transports.local_windows import WindowsSession
 
@@ -69,13 +71,12 @@ class _Pipes:
     """A process of this machine as a wire."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
-        assert process.stdin and process.stdout and process.stderr  # noqa: S101 - asked for above
         self._process = process
-        self._input = process.stdin
-        self._outputs = (process.stdout, process.stderr)
+        self._input = cast("IO[bytes]", process.stdin)
+        self._outputs = (cast("IO[bytes]", process.stdout), cast("IO[bytes]", process.stderr))
         self._selector = selectors.DefaultSelector()
-        self._selector.register(process.stdout, selectors.EVENT_READ, "stdout")
-        self._selector.register(process.stderr, selectors.EVENT_READ, "stderr")
+        for file, name in zip(self._outputs, ("stdout", "stderr"), strict=True):
+            self._selector.register(file, selectors.EVENT_READ, name)
 
     def send(self, data: bytes) -> None:
         try:
@@ -98,12 +99,6 @@ class _Pipes:
         if not pieces and not self._selector.get_map():
             raise self._end()
         return pieces
-
-    def signal(self, name: str) -> None:
-        import signal
-
-        with suppress(OSError):
-            self._process.send_signal(signal.Signals[f"SIG{name}"])
 
     def close(self) -> None:
         self._selector.close()

@@ -11,7 +11,7 @@ from wtsflow.errors import ConnectError
 from wtsflow.model.plan import Target
 from wtsflow.model.values import Json
 from wtsflow.ports import Credentials, Session
-from wtsflow.transports.ssh_settings import Hop, Surroundings
+from wtsflow.transports.ssh_settings import Hop, Route, Surroundings
 from wtsflow.transports.supervised import SupervisedSession
 
 if TYPE_CHECKING:
@@ -45,6 +45,14 @@ class Ssh:
     def connect(self, target: Target, credentials: Credentials) -> Session:
         """Open a session; see :meth:`wtsflow.ports.Transport.connect`."""
         route = self._surroundings.route(target)
+        return self._session(route, credentials, lambda: self._session(route, credentials, None))
+
+    def _session(
+        self,
+        route: Route,
+        credentials: Credentials,
+        beside: Callable[[], SupervisedSession] | None,
+    ) -> SupervisedSession:
         links: list[Link] = []
         try:
             for hop in route.hops:
@@ -60,13 +68,15 @@ class Ssh:
             limit=route.max_sessions,
             patience=max(10.0, last.connect_timeout),
             closing=lambda: _close(links),
+            beside=beside,
             monotonic=self._monotonic,
         )
 
     def _reach(self, hop: Hop, before: "Link | None", credentials: Credentials) -> "Link":
         """Connect, believe, log in: one hop, all within its ``connect_timeout``."""
         from wtsflow.transports import host_key, lean  # noqa: F401 - lean comes before paramiko
-        from wtsflow.transports.ssh_link import Link, verify
+        from wtsflow.transports.ssh_link import Link
+        from wtsflow.transports.ssh_transport import verify
 
         until = self._monotonic() + hop.connect_timeout
         stream: Any

@@ -1,10 +1,11 @@
 """Logging in: the agent's keys, key files with their certificates, a password; in that order."""
 
 import base64
-from copy import copy
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import paramiko
 
-from wtsflow.errors import ConnectError, LoginError
+from wtsflow.errors import LoginError
 from wtsflow.ports import Credentials
 from wtsflow.transports.host_key import certified_key
 from wtsflow.transports.ssh_settings import Hop
@@ -31,18 +32,19 @@ def log_in(transport: paramiko.Transport, hop: Hop, credentials: Credentials) ->
     paramiko's other exceptions pass: the caller has the door for them.
     """
     tried: list[str] = []
-    for attempt in _keys(hop, credentials, tried):
-        tried.append(attempt.what)
-        try:
-            if not transport.auth_publickey(hop.user, attempt.key):
-                return
-            tried[-1] += " (accepted, but more is asked for)"
-        except paramiko.BadAuthenticationType as error:
-            tried[-1] += f" (not allowed: only {', '.join(error.allowed_types)})"
-            break
-        except paramiko.AuthenticationException:
-            if not transport.is_active():
+    with ExitStack() as stack:
+        for attempt in _keys(hop, credentials, tried, stack):
+            tried.append(attempt.what)
+            try:
+                if not transport.auth_publickey(hop.user, attempt.key):
+                    return
+                tried[-1] += " (accepted, but more is asked for)"
+            except paramiko.BadAuthenticationType as error:
+                tried[-1] += f" (not allowed: only {', '.join(error.allowed_types)})"
                 break
+            except paramiko.AuthenticationException:
+                if not transport.is_active():
+                    break
     if hop.password_from and transport.is_active():
         _password(transport, hop, credentials, tried)
         if transport.is_authenticated():
@@ -54,13 +56,14 @@ def log_in(transport: paramiko.Transport, hop: Hop, credentials: Credentials) ->
     )
 
 
-def _keys(hop: Hop, credentials: Credentials, tried: list[str]) -> Iterator[_Attempt]:
+def _keys(
+    hop: Hop, credentials: Credentials, tried: list[str], stack: ExitStack
+) -> Iterator[_Attempt]:
     files = list(_files(hop, credentials, tried))
-    agent = _agent(hop.agent) if hop.agent else []
-    wanted = {key.key.asbytes() for key in files} | {blob for blob in _public(hop)}
     if hop.explicit:
         yield from files
-    for key in agent:
+    wanted = {attempt.key.asbytes() for attempt in files}.union(_public(hop))
+    for key in _agent(hop.agent, stack) if hop.agent else ():
         if not (hop.identities_only and hop.explicit) or key.asbytes() in wanted:
             yield _Attempt(f"agent key {key.fingerprint}", key)
     if not hop.explicit:
@@ -133,7 +136,7 @@ def _why(error: Exception) -> str:
 def _certified(key: paramiko.PKey, certificate: Path) -> paramiko.PKey | None:
     """The key with its certificate, when the file is there and belongs to it."""
     try:
-        blob = paramiko.PublicBlob.from_file(str(certificate))
+        blob = paramiko.pkey.PublicBlob.from_file(str(certificate))
         if certified_key(blob.key_blob) != key.asbytes():
             return None
     except (OSError, ValueError):
@@ -153,18 +156,19 @@ def _public(hop: Hop) -> Iterator[bytes]:
             continue
 
 
-def _agent(path: str) -> list[Any]:
+def _agent(path: str, stack: ExitStack) -> list[Any]:
     """The keys of the agent behind a socket; none where nobody answers."""
     from paramiko.agent import AgentSSH
 
+    if not hasattr(socket, "AF_UNIX"):
+        return list(stack.enter_context(closing(paramiko.Agent())).get_keys())
     agent = AgentSSH()
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     connection.settimeout(5)
     try:
         connection.connect(path)
         agent._connect(connection)  # type: ignore[attr-defined] # noqa: SLF001 - Agent() reads os.environ
     except (OSError, paramiko.SSHException):
-        connection.close()
         return []
     return list(agent.get_keys())
 

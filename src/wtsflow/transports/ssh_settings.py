@@ -133,7 +133,7 @@ class Surroundings:
         words = _list(said["jump"])
         if said["jump"] is None:
             if _first(found, "proxyjump", "none").lower() != "none":
-                words = tuple(found["proxyjump"][0].split(","))
+                words = tuple(map(str.strip, found["proxyjump"][0].split(",")))
             elif _first(found, "proxycommand", "none").lower() != "none":
                 raise ConfigError(
                     f"{name}: its ssh_config asks for a ProxyCommand, and no command is run",
@@ -142,7 +142,7 @@ class Surroundings:
         if depth > 8:
             raise ConfigError(f"{name}: its jump hosts lead in a circle")
         hops: list[Hop] = []
-        for index, word in enumerate(filter(None, map(str.strip, words))):
+        for index, word in enumerate(filter(None, words)):
             user, host, port = _jump(word)
             here = lookup(host, user)
             if index == 0:
@@ -269,7 +269,7 @@ def _check(name: str, host: str, user: str) -> None:
 
 def _jump(word: str) -> tuple[str, str, int | None]:
     user, _, place = word.removeprefix("ssh://").rpartition("@")
-    found = re.fullmatch(r"\[([^\]]+)\](?::(\d+))?|([^:]*)(?::(\d+))?", place)
+    found = re.fullmatch(r"\[([^\]]*:[^\]]*)\](?::(\d+))?|([^:]*)(?::(\d+))?", place)
     if not found:
         raise ConfigError(f"jump: {word!r} is no host", cure="write user@host:port")
     port = found[2] or found[4]

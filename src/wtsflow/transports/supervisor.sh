@@ -211,14 +211,9 @@ launch() {
   exec $session "$@"
 }
 
-# When the client cannot open a second channel, sshd brings us its signal.
-cut() {
-  [ -z "$p" ] || { reap "$ticks"; asked=$stop; }
-}
-
 run() {
   id=$1 script=$2 size=$3 sum=$4 deadline=$5 ticks=$6 variables=$7 before=$8 after=$9 stdin=${10}
-  n=$((n+1)) p= s= asked= kept= itself=
+  n=$((n+1)) p= s= kept= itself=
   [ "$before" -gt "$variables" ] || itself=1
   value
   m=$v
@@ -294,7 +289,7 @@ run() {
     read -r stop <"$d/late$n"
   fi
   echo "$code" >"$d/code"
-  record exit "$code" "$late" "${asked:-${stop:--}}"
+  record exit "$code" "$late" "${stop:--}"
   wait "$t" "$u"
   p=
   printf "\036%s end\012" "$token"
@@ -314,7 +309,6 @@ reach() {
   [ "$f" ] && read -r p t u <"$f/pids"
 }
 
-trap cut TERM
 record hello
 printf "\036%s hello\012" "$token"
 while read -r verb a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 <&3; do

@@ -45,10 +45,6 @@ class Wire(Protocol):
         """
         ...
 
-    def signal(self, name: str) -> None:
-        """Send a signal (``TERM``) to the process, as far as the connection can."""
-        ...
-
     def close(self) -> None:
         """Let go; idempotent, never raises."""
         ...
