@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,9 @@ from wtsflow.cli import common, complete, main as cli, overview
 from wtsflow.cli.main import COMMANDS, Command, main
 from wtsflow.cli.style import colored
 from wtsflow.errors import BusyError, ConfigError, Exit, PinMismatch
+from wtsflow.model.terminal import Style
 from wtsflow.model.values import Secret
+from wtsflow.workspace.settings import SETTINGS
 
 HEAVY = ("typer", "rich", "paramiko", "git", "jsonschema", "ruamel", "keyring", "sqlite3")
 
@@ -116,10 +119,41 @@ def test_the_overview_lists_every_command_with_its_line(
 
 
 def test_the_overview_fits_eighty_columns() -> None:
-    lines = overview.overview().splitlines()
-    assert [line for line in lines if len(line) > 90] == []
-    body = lines[1:]
-    assert [line for line in body if len(line) > 80] == []
+    pages = [overview.overview(), *(page(Style()) for page in overview.TOPICS.values())]
+    assert [line for page in pages for line in page.splitlines() if len(line) > 80] == []
+
+
+def test_every_document_and_every_variable_has_its_line_in_help() -> None:
+    source = Path(str(cli.__file__)).parents[1]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in source.rglob("*.py"))
+    written = set(re.findall(r'["\'](wtsflow\.[a-z.]+/\d)["\']', text))
+    assert written == {name for name, _ in overview.FORMATS}
+    told = {name for names, _ in overview.VARIABLES for name in names.split(", ")}
+    assert {setting.variable for setting in SETTINGS.values()} <= told
+
+
+def test_a_group_says_in_full_what_its_commands_do(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("runs", "audit", "lab", "inventory", "config", "scripts"):
+        assert main([name, "--help"]) == 0
+        said = capsys.readouterr().out
+        assert "..." not in said.partition("Commands:")[2]
+        assert "--install-completion" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "x", "-e"], "see wtsflow run --help"),
+        (["run", "x", "--parallel", "0"], "0 is less than 1"),
+        (["runs", "list", "-n", "ten"], "'ten' is not a whole number"),
+        (["explain", "wts999"], "see: wtsflow explain --list"),
+    ],
+)
+def test_the_parser_speaks_plainly(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == Exit.USAGE
+    assert said in capsys.readouterr().err
 
 
 def test_no_command_at_all_is_a_usage_error_with_the_overview(
@@ -187,12 +221,12 @@ def test_the_lines_of_examples_stay_as_they_are(
         (["--colr", "x", "help"], "no such option: --colr", "did you mean '--color'?"),
         (
             ["completion"],
-            "missing argument 'shell'",
+            "missing argument 'SHELL'",
             "see wtsflow completion --help",
         ),
         (
             ["completion", "ksh"],
-            "invalid value for 'shell': 'ksh' is not one of 'bash', 'zsh', 'fish', 'powershell'",
+            "invalid value for 'SHELL': 'ksh' is not one of 'bash', 'zsh', 'fish', 'powershell'",
             "see wtsflow completion --help",
         ),
     ],

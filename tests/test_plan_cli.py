@@ -197,7 +197,11 @@ def test_a_manifest_is_a_file_a_name_or_standard_input(
         (("plan", "disk", "-e", "group=wbe"), 3, "did you mean 'web'?"),
         (("plan", "disk", "-e", "group=web", "-e", "day=1"), 3, "did you mean 'days'?"),
         (("plan", "disk", "-e", "group=web", "-l", "web99"), 3, "there is no host or group"),
-        (("plan", "disk", "-e", "group=web", "--parallel", "0"), 2, "--parallel '0' is not"),
+        (
+            ("plan", "disk", "-e", "group=web", "--parallel", "0"),
+            2,
+            "'--parallel' / '-f': 0 is less than 1",
+        ),
         (("plan", "disk", "-e", "group=web", "--timeout", "5"), 2, "--timeout '5' is not"),
         (("plan", "disk", "--inputs", "@nothing.yaml"), 2, "No such file"),
         (("plan", "disk", "-e", "group=web", "-i", "no.yaml"), 3, "no.yaml cannot be read"),
@@ -319,9 +323,13 @@ def plan_file(place: Place, *words: str) -> Path:
 
 def test_a_plan_that_still_fits_passes_the_check(place: Place) -> None:
     path = plan_file(place)
-    code, _out, err = place.cli("apply", str(path), "--check")
-    assert code == 0
-    assert "still fits" in err
+    code, out, err = place.cli("apply", str(path), "--check")
+    assert (code, err) == (0, "")
+    assert "still fits" in out
+    code, out, err = place.cli("apply", str(path), "--check", "--format", "json")
+    digest = json.loads(path.read_text())["digest"]
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {"schema": "wtsflow.checked/1", "fits": True, "plan": digest}
 
 
 def test_a_plan_file_has_a_name_and_no_half(place: Place) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wtsflow.cli import options
-from wtsflow.cli.common import frame, note
+from wtsflow.cli.common import document, frame, out
 from wtsflow.cli.performing import RunFormat, perform
 from wtsflow.cli.request import Request, answers, closing_on_error, opened, plan_document
 from wtsflow.model.values import MASK, Json, Secret
@@ -49,7 +49,11 @@ def command(
     app, prepared = thawed(file, request, secrets=not check)
     if check:
         app.close()
-        note(f"{file} still fits: plan {prepared.plan.digest[:12]}")
+        if format_ is RunFormat.TEXT:
+            out(f"{file} still fits: plan {prepared.plan.digest[:12]}")
+        else:
+            said = {"schema": "wtsflow.checked/1", "fits": True, "plan": prepared.plan.digest}
+            document(said, indent=2 if format_ is RunFormat.JSON else None)
         return
     perform(app, prepared, format_)
 

@@ -9,25 +9,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wtsflow.cli.common import Format, document, frame, note, out, stop
-from wtsflow.cli.kept import find_run, journal, local, moment, table
+from wtsflow.cli.kept import find_run, journal, local, moment, short_ids
+from wtsflow.cli.tables import needed, table
 from wtsflow.errors import AuditError, Exit, UsageError
 
 if TYPE_CHECKING:
     from wtsflow.audit.verify import Verdict
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 RunOption = Annotated[
-    str, typer.Option("--run", metavar="RUN", help="Only this run: an id, its beginning, latest")
+    str, typer.Option("--run", metavar="RUN", help="Only this run: an id, its beginning, latest.")
 ]
 SinceOption = Annotated[
-    str, typer.Option("--since", metavar="TIME", help="Only from then on: 2h, 3d, 2026-11-01")
+    str, typer.Option("--since", metavar="TIME", help="Only from then on: 2h, 3d, 2026-11-01.")
 ]
 EventOption = Annotated[
-    str, typer.Option("--event", metavar="NAME", help="Only this event: finished, log …")
+    str, typer.Option("--event", metavar="NAME", help="Only this event: finished, log ….")
 ]
-ActorOption = Annotated[str, typer.Option("--actor", metavar="NAME", help="Only by this person")]
-FormatOption = Annotated[Format, typer.Option("--format", help="text or json")]
+ActorOption = Annotated[str, typer.Option("--actor", metavar="NAME", help="Only by this person.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print.")]
 
 
 class Export(StrEnum):
@@ -50,7 +51,7 @@ def _folder() -> Path:
 @app.command()
 def verify(
     alone: Annotated[
-        bool, typer.Option("--alone", help="By its files only, without the journal")
+        bool, typer.Option("--alone", help="By its files only, without the journal.")
     ] = False,
     format_: FormatOption = Format.TEXT,
 ) -> None:
@@ -138,7 +139,7 @@ def show(
     since: SinceOption = "",
     event: EventOption = "",
     actor: ActorOption = "",
-    last: Annotated[int, typer.Option("--last", "-n", min=0, help="Only the last; 0: all")] = 50,
+    last: Annotated[int, typer.Option("--last", "-n", min=0, help="Only the last; 0: all.")] = 50,
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Show records of the audit log, oldest first.
@@ -163,7 +164,14 @@ def show(
         what = body.get("key") or body["event"]
         who, run = actor_of(body), str(body.get("run", ""))
         rows.append((str(said["seq"]), local(body["time"]), who, run, str(what)))
-    table(("seq", "time", "actor", "run", "event"), rows)
+    if not rows:
+        note("no such record")
+        return
+    heads, room = ("seq", "time", "actor", "run", "event"), frame().room
+    if room is not None and needed(heads, rows) > room:
+        ids = short_ids([run for _, _, _, run, _ in rows])
+        rows = [(seq, time[5:], who, ids[run], what) for seq, time, who, run, what in rows]
+    table(heads, rows, keep=4)
 
 
 @app.command()
@@ -173,10 +181,13 @@ def export(
     event: EventOption = "",
     actor: ActorOption = "",
     file: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to this file, which must be new")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write to this file, which must be new."
+        ),
     ] = None,
     format_: Annotated[
-        Export, typer.Option("--format", help="jsonl (the lines as they are) or csv")
+        Export, typer.Option("--format", help="jsonl (the lines as they are) or csv.")
     ] = Export.JSONL,
 ) -> None:
     """Take records out: whole lines with their hashes, or a table that no spreadsheet computes.

@@ -93,6 +93,13 @@ class Frame:
 
         return shutil.get_terminal_size((80, 24)).columns
 
+    @property
+    def room(self) -> int | None:
+        """Columns that a table may take; None: what goes to a file or a program is never cut."""
+        stream: TextIO | None = self.stdout
+        person = stream is not None and stream.isatty()
+        return self.width if person or self.environ.get("COLUMNS") else None
+
     def style(self, stream: TextIO | None) -> Style:
         """How text is coloured on ``stream``."""
         return Style(on=colored(stream, self.color.value, self.environ))

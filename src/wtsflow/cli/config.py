@@ -11,7 +11,7 @@ from wtsflow.cli.common import Format, Frame, document, frame, out
 if TYPE_CHECKING:
     from wtsflow.workspace import Settings, UserFile, Workspace
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 
 @app.callback()

@@ -1,6 +1,7 @@
 """How the command line ends: every exception becomes a message and an exit code, here only."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,7 +30,7 @@ def ending(args: list[str], work: Callable[[list[str]], int]) -> int:
         write(frame().stderr, "stopped by Ctrl-C")
         return Exit.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last door: nothing raw reaches the terminal
-        usage = _usage(error)
+        usage = _usage(error, args)
         return report(usage, args) if usage else report(_internal(error), args)
     finally:
         flush()
@@ -60,22 +61,36 @@ def _format(args: list[str]) -> str:
     return found
 
 
-def _usage(error: Exception) -> UsageError | None:
+def _command(args: list[str]) -> str:
+    """The command that a line is about: its words up to the first option or argument."""
+    from wtsflow.cli.main import COMMANDS
+
+    return f"wtsflow {args[0]}" if args and args[0] in COMMANDS else "wtsflow"
+
+
+def _usage(error: Exception, args: list[str]) -> UsageError | None:
     """The parser's own complaint about the command line, as ours; None for anything else."""
     known = sys.modules.get("typer._click.exceptions")
     if known is None or not isinstance(error, known.ClickException):
         return None
     context = getattr(error, "ctx", None)
-    path = context.command_path if context else "wtsflow"
+    path = context.command_path if context else _command(args)
     if type(error).__name__ == "NoArgsIsHelpError":
         return UsageError(f"{path}: which one?", cure=f"see {path} --help")
     near = getattr(error, "possibilities", None)
     said = error.message if near else error.format_message()
     message, _, meant = said.removesuffix("?").partition(". Did you mean ")
-    message = " ".join(message.replace("Value error, ", "").split()).rstrip(".")
+    message = _plainly(" ".join(message.replace("Value error, ", "").split()).rstrip("."))
     meant = meant or " or ".join(f"'{one}'" for one in sorted(near or ()))
     cure = f"did you mean {meant}?" if meant else f"see {path} --help"
     return UsageError(message[:1].lower() + message[1:], cure=cure)
+
+
+def _plainly(message: str) -> str:
+    """The parser's words about numbers, in a person's."""
+    message = re.sub(r"is not in the range x>=(\d+)", r"is less than \1", message)
+    message = re.sub(r"is not in the range (\d+)<=x<=(\d+)", r"is not \1 to \2", message)
+    return re.sub(r"is not a valid int(eger)?( range)?$", "is not a whole number", message)
 
 
 def _internal(error: Exception) -> WtsflowError:

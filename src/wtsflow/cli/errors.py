@@ -40,8 +40,8 @@ def render_diagnostics(
 
 
 def more(rules: Iterable[str]) -> str:
-    """Return the line that says where rules are explained."""
-    return "more: " + ", ".join(f"wtsflow explain {rule}" for rule in dict.fromkeys(rules))
+    """Return the line that says where rules are explained: a command that can be typed."""
+    return "more: wtsflow explain " + " ".join(dict.fromkeys(rules))
 
 
 def render_diagnostic(found: Diagnostic, style: Style = PLAIN, columns: int = 80) -> str:

@@ -81,6 +81,7 @@ def _adopt(command: Any, text: str) -> None:
     if isinstance(command, TyperGroup):
         for child in command.commands.values():
             _adopt(child, "")
+            child.short_help = " ".join((child.help or "").split("\n\n")[0].split())
         return
     taken = {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
     command.params += [param for param in _global_options() if taken.isdisjoint(param.opts)]

@@ -8,14 +8,14 @@ import typer
 
 from wtsflow.cli.common import Format, document, frame, note, out
 from wtsflow.cli.request import configured, limit
+from wtsflow.cli.tables import table
 from wtsflow.model.plan import Target, plain
-from wtsflow.model.terminal import visible, width
 from wtsflow.model.values import Json
 
 if TYPE_CHECKING:
     from wtsflow.inventory import Listing
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 INVENTORY = typer.Option(
     "--inventory", "-i", metavar="PATH", help="Instead of the workspace's; repeatable."
@@ -74,7 +74,7 @@ def list_(
         names = {target.name for target in targets}
         out("\n".join(_graph(listing, names)))
     else:
-        out("\n".join(_table(targets)) or "no targets")
+        _table(targets)
 
 
 def _groups(listing: "Listing", names: set[str]) -> dict[str, Any]:
@@ -88,28 +88,22 @@ def _groups(listing: "Listing", names: set[str]) -> dict[str, Any]:
     }
 
 
-def _table(targets: Sequence[Target]) -> Iterator[str]:
+def _table(targets: Sequence[Target]) -> None:
     if not targets:
+        note("no targets")
         return
-    heads = ("name", "address", "how", "os", "as", "groups")
     rows = [
-        tuple(
-            visible(cell)
-            for cell in (
-                target.name,
-                _address(target),
-                target.transport,
-                target.os or "-",
-                target.run_as or "-",
-                ", ".join(target.groups) or "-",
-            )
+        (
+            target.name,
+            _address(target),
+            target.transport,
+            target.os,
+            target.run_as,
+            ", ".join(target.groups),
         )
         for target in targets
     ]
-    sizes = [max(width(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
-    for row in (heads, *rows):
-        cells = (cell + " " * (size - width(cell)) for cell, size in zip(row, sizes, strict=True))
-        yield "  ".join(cells).rstrip()
+    table(("name", "address", "how", "os", "as", "groups"), rows, keep=1)
 
 
 def _address(target: Target) -> str:

@@ -1,4 +1,4 @@
-"""What the commands that look back share: the journal, a run by its name, times, tables."""
+"""What the commands that look back share: the journal, a run by its name, times."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,9 +6,8 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from wtsflow.cli.common import frame, out
+from wtsflow.cli.common import frame
 from wtsflow.errors import UsageError
-from wtsflow.model.terminal import cut, visible, width
 from wtsflow.model.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -68,19 +67,12 @@ def local(time: str) -> str:
     return f"{datetime.fromisoformat(time).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print columns as wide as their widest cell; the last one gives way."""
-    style = frame().style(frame().stdout)
-    cells = [[visible(cell) for cell in row] for row in rows]
-    sizes = [max(width(row[i]) for row in (heads, *cells)) for i in range(len(heads))]
-    out(style(_row(heads, sizes), "dim"), raw=True)
-    for row in cells:
-        out(_row(row, sizes), raw=True)
-
-
-def _row(row: Sequence[str], sizes: Sequence[int]) -> str:
-    padded = (cell + " " * (size - width(cell)) for cell, size in zip(row, sizes, strict=True))
-    return cut("  ".join(padded).rstrip() or " ", frame().width).rstrip()
+def short_ids(ids: Sequence[str]) -> dict[str, str]:
+    """Each run's id, and how much of its beginning tells it from the others (10: its time)."""
+    for size in range(10, 26):
+        if len({one[:size] for one in ids}) == len(set(ids)):
+            return {one: one[:size] for one in ids}
+    return {one: one for one in ids}
 
 
 def mapping(value: object) -> Mapping[str, object]:

@@ -19,7 +19,7 @@ from wtsflow.errors import UsageError
 if TYPE_CHECKING:
     from wtsflow.lab import Hosts, Trouble
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 SLOW = 2.0
 """Seconds that a slow host thinks."""

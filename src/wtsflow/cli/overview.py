@@ -27,25 +27,50 @@ OPTIONS = (
 
 VARIABLES = (
     ("NO_COLOR", "not empty: no colour"),
-    ("FORCE_COLOR, CLICOLOR_FORCE", "not empty and not 0: colour also where there is no terminal"),
-    ("COLUMNS", "width of the output; default: the terminal's, or 80"),
+    ("FORCE_COLOR, CLICOLOR_FORCE", "not empty, not 0: colour without a terminal too"),
+    ("COLUMNS", "width; default: the terminal's, else uncut tables"),
     ("WTSFLOW_WORKSPACE", "like --workspace"),
-    ("WTSFLOW_STATE", "folder of the journal, the audit log and kept output"),
+    ("WTSFLOW_STATE", "folder of journal, audit log and kept output"),
     ("WTSFLOW_CACHE", "folder of mirrors of script repositories"),
+    ("WTSFLOW_CONFIG", "file of your own settings"),
+    ("WTSFLOW_PARALLEL", "like --parallel: tasks at once"),
+    ("WTSFLOW_TIMEOUT", "like --timeout: limit of a step that says none"),
+    ("WTSFLOW_GRACE", "time between asking to end and killing"),
+    ("WTSFLOW_CONNECT_TIMEOUT", "time that a connection may take"),
+    ("WTSFLOW_INPUT_<NAME>", "value of an input; also of a secret one"),
     ("WTSFLOW_DEBUG", "1: show the traceback of an internal error"),
 )
 
 FORMATS = (
-    ("wtsflow.error/1", "any command with --format json that ends in an error"),
-    ("wtsflow.run/1", "run, apply --format json; runs show --format json"),
-    ("wtsflow.event/1", "run, apply --format jsonl: one object a line, as it happens"),
+    ("wtsflow.error/1", "any command that fails, with --format json"),
+    ("wtsflow.run/1", "run, apply, runs show, runs watch"),
+    ("wtsflow.event/1", "run, apply, runs watch --format jsonl"),
+    ("wtsflow.runs/1", "runs list"),
+    ("wtsflow.planned/1", "plan: what would run"),
+    ("wtsflow.plan/1", "plan -o: the file that apply reads"),
+    ("wtsflow.checked/1", "apply --check, when the plan still fits"),
+    ("wtsflow.validate/1", "validate; also sarif, junit and github"),
+    ("wtsflow.rules/1", "explain"),
+    ("wtsflow.lock/1", "lock"),
+    ("wtsflow.verified/1", "audit verify"),
+    ("wtsflow.audit/1", "audit show; audit export writes the log's own lines"),
+    ("wtsflow.scripts.list/1", "scripts list"),
+    ("wtsflow.scripts.show/1", "scripts show"),
+    ("wtsflow.scripts.outdated/1", "scripts outdated"),
+    ("wtsflow.scripts.update/1", "scripts update"),
+    ("wtsflow.scripts.release/1", "scripts release"),
+    ("wtsflow.scripts.impact/1", "scripts impact"),
+    ("wtsflow.inventory/1", "inventory list"),
+    ("wtsflow.target/1", "inventory show"),
+    ("wtsflow.config/1", "config show"),
 )
 
 
 def overview(style: Style = PLAIN) -> str:
     """Return the page of ``wtsflow --help``."""
     lines = [
-        "Run pinned scripts on other people's machines: proven before, live during, audited after.",
+        "Run pinned scripts on other people's machines:",
+        "proven before, live during, audited after.",
         "",
         f"{style('Usage:', 'bold')} wtsflow [OPTIONS] COMMAND [ARGS]...",
         "",
@@ -64,7 +89,7 @@ def overview(style: Style = PLAIN) -> str:
 def exit_codes(style: Style = PLAIN) -> str:
     """Return the page of exit codes."""
     rows = [(f"{code.value:>3}  {code.label}", code.meaning) for code in Exit]
-    lines = _section("Exit codes", rows, style, 18)
+    lines = _section("Exit codes", rows, style, 16)
     lines.append("A script that exits 1 is an outcome, not an error: its run ends with 1 or 9.")
     lines.append('--format json prints the code and its name: "exit": {"code", "name"}.')
     return "\n".join(lines)
@@ -77,7 +102,7 @@ def environment(style: Style = PLAIN) -> str:
 
 def formats(style: Style = PLAIN) -> str:
     """Return the page of machine-readable documents."""
-    lines = _section("Documents (key 'schema')", FORMATS, style, 17)
+    lines = _section("Documents (key 'schema')", FORMATS, style, 26)
     lines.append("Every document has 'schema'; messages go to standard error. Keys are added,")
     lines.append("never changed, within a number; 'exit' holds {code, name} (help exit-codes).")
     return "\n".join(lines)

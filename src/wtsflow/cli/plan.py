@@ -1,5 +1,6 @@
 """``wtsflow plan``: what would run, where, and with which script."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,7 +87,7 @@ def _show(prepared: "Prepared") -> None:
         planning.outline(prepared.plan, prepared.actor),
         prepared.actor,
         here.style(here.stdout),
-        here.width,
+        here.room or sys.maxsize,
     )
     text = view.text()
     utf8 = (here.stdout.encoding or "").lower().replace("-", "") == "utf8"

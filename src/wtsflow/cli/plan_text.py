@@ -12,6 +12,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from wtsflow.cli.tables import lines
 from wtsflow.model.plan import LOCAL, Actor, Plan
 from wtsflow.model.terminal import Style, cut, visible, width
 from wtsflow.model.values import Json
@@ -109,18 +110,7 @@ class View:
         return f"{node.step.target or 'items'} ({len(machines)})"
 
     def table(self, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-        """Columns as wide as their widest cell; the widest column gives way first."""
-        cells = [[visible(cell) for cell in row] for row in rows]
-        sizes = [max(width(row[i]) for row in (heads, *cells)) for i in range(len(heads))]
-        while sum(sizes) + 2 * len(sizes) > self.columns and max(sizes) > 8:
-            sizes[sizes.index(max(sizes))] -= 1
-        yield self.style(self._row(heads, sizes), "dim")
-        for row in cells:
-            yield self._row(row, sizes)
-
-    def _row(self, row: Sequence[str], sizes: Sequence[int]) -> str:
-        parts = (_padded(cut(cell, size), size) for cell, size in zip(row, sizes, strict=True))
-        return self.cut("  " + "  ".join(parts).rstrip())
+        return lines(heads, rows, self.columns, self.style, indent="  ")
 
     def graph(self) -> Iterator[str]:
         yield self.title("order")
@@ -147,10 +137,6 @@ class View:
             for name, handlers in node.handlers.items():
                 yield self.style(f"{below}{name.replace('_', ' ')}", "dim")
                 yield from self.nodes(handlers, below + "  ")
-
-
-def _padded(text: str, room: int) -> str:
-    return text + " " * (room - width(text))
 
 
 def _remarks(node: Node) -> str:

@@ -188,7 +188,8 @@ def _read(name: str, option: str) -> bytes:
     try:
         return Path(name).read_bytes()
     except OSError as error:
-        raise UsageError(f"{option} {shown(name, 200)}: {error.strerror}") from None
+        text = f"{option} {shown(name, 200)} cannot be read: {error.strerror}"
+        raise UsageError(text, cure="name a file that is there") from None
 
 
 def terminal() -> bool:

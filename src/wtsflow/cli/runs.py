@@ -7,39 +7,49 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wtsflow.cli.common import Format, document, frame, out, stop
-from wtsflow.cli.kept import find_run, journal, local, mapping, table
+from wtsflow.cli.common import Format, document, frame, note, out, stop
+from wtsflow.cli.kept import find_run, journal, local, mapping, short_ids
 from wtsflow.cli.performing import RunFormat
+from wtsflow.cli.tables import needed, table
 from wtsflow.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from wtsflow.journals.sqlite import SqliteJournal, Summary
     from wtsflow.subscribers.tally import Attempt, Tally
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 POLL = 0.25
 """Seconds between two looks at the journal."""
 
-RunArgument = Annotated[str, typer.Argument(help="A run's id, the beginning of one, or latest")]
-FormatOption = Annotated[Format, typer.Option("--format", help="text or json")]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, or latest.")
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print.")]
 
 
 @app.command("list")
 def listing(
-    last: Annotated[int, typer.Option("--last", "-n", min=0, help="Only the last; 0: all")] = 20,
+    last: Annotated[int, typer.Option("--last", "-n", min=0, help="Only the last; 0: all.")] = 20,
     status: Annotated[
-        str, typer.Option("--status", help="Only these: success, failed, partial, open …")
+        str,
+        typer.Option(
+            "--status", metavar="STATUS", help="Only these: success, failed, partial, open …"
+        ),
     ] = "",
-    workflow: Annotated[str, typer.Option("--workflow", help="Only of this workflow")] = "",
+    workflow: Annotated[
+        str, typer.Option("--workflow", metavar="NAME", help="Only of this workflow.")
+    ] = "",
     format_: FormatOption = Format.TEXT,
 ) -> None:
-    """List runs, newest first. ``open``: begun and not closed (it runs, waits, or was killed).
+    """List runs, newest first.
+
+    A run is 'open' when it was begun and is not closed: it goes on, waits, or was killed.
 
     Examples:
       wtsflow runs list
       wtsflow runs list --status open
-      wtsflow runs list --workflow disk-clean-up --format json
+      wtsflow runs list --workflow disk/clean-up --format json
     """
     with journal() as opened:
         asked = "" if status == "open" else status or None
@@ -47,21 +57,27 @@ def listing(
     if format_ is Format.JSON:
         document({"schema": "wtsflow.runs/1", "runs": [_facts(run) for run in found]})
         return
+    if not found:
+        note("no such run" if status or workflow else "nothing was run yet")
+        return
     heads = ("run", "started", "status", "workflow", "targets", "by", "ticket")
-    table(
-        heads,
-        [
-            (
-                run.run,
-                local(run.started)[5:16],
-                run.status or "open",
-                f"{run.workflow} {run.version}",
-                str(run.targets),
-                run.actor,
-                run.ticket,
-            )
-            for run in found
-        ],
+    rows = [_row(run) for run in found]
+    room = frame().room
+    if room is not None and needed(heads, rows) > room:
+        ids = short_ids([run.run for run in found])
+        rows = [(ids[run], *others) for run, *others in rows]
+    table(heads, rows, keep=3)
+
+
+def _row(run: "Summary") -> tuple[str, ...]:
+    return (
+        run.run,
+        local(run.started)[5:16],
+        run.status or "open",
+        f"{run.workflow} {run.version}",
+        str(run.targets),
+        run.actor,
+        run.ticket,
     )
 
 
@@ -73,9 +89,11 @@ def _facts(run: "Summary") -> dict[str, Any]:
 def show(
     run: RunArgument = "latest",
     output: Annotated[
-        str, typer.Option("--output", metavar="TARGET", help="Print this target's whole output")
+        str, typer.Option("--output", metavar="TARGET", help="Print this target's whole output.")
     ] = "",
-    step: Annotated[str, typer.Option("--step", help="With --output: only of this step")] = "",
+    step: Annotated[
+        str, typer.Option("--step", metavar="STEP", help="With --output: only of this step.")
+    ] = "",
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Show a run: its steps on every target, how they ended, and the end of their output.
@@ -125,7 +143,7 @@ def _print_run(tally: "Tally", spool: Path) -> None:
     if tally.closed is None:
         out(f"\n{tally.status} since {local(tally.begun)}; last record: {local(tally.time)}")
         return
-    for spans in summary(tally, here.width, str(spool) if spool.is_dir() else ""):
+    for spans in summary(tally, here.width, str(spool) if spool.is_dir() else "", details=False):
         out(painted(spans, style), raw=True)
 
 
@@ -165,7 +183,7 @@ def _print_output(tally: "Tally", spool: Path, target: str, step: str) -> None:
 def watch(
     run: RunArgument = "latest",
     format_: Annotated[
-        RunFormat, typer.Option("--format", help="text, json (at the end) or jsonl (live)")
+        RunFormat, typer.Option("--format", help="text, json (at the end) or jsonl (live).")
     ] = RunFormat.TEXT,
 ) -> None:
     """Follow a run that goes on in another terminal, from its beginning to its end.

@@ -13,7 +13,10 @@ NAMES = ("wtsflow-1", "inventory-1", "sidecar-1", "workspace-1", "rollouts-1")
 
 def command(
     name: Annotated[
-        str, typer.Argument(help="Which schema: " + ", ".join(NAMES) + ".", show_default=True)
+        str,
+        typer.Argument(
+            metavar="NAME", help="Which schema: " + ", ".join(NAMES) + ".", show_default=True
+        ),
     ] = NAMES[0],
 ) -> None:
     """Print a JSON schema; by default the one of manifests.

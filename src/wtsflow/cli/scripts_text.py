@@ -5,8 +5,9 @@ from typing import Any
 
 from wtsflow.cli.common import frame, note, out
 from wtsflow.cli.pins import Use
+from wtsflow.cli.tables import table
 from wtsflow.model.script import Interface, Parameter
-from wtsflow.model.terminal import visible, width
+from wtsflow.model.terminal import visible
 from wtsflow.model.values import Json
 from wtsflow.scripts import Pin, Repository, language
 from wtsflow.scripts.catalogue import Upgrade, best, versions
@@ -14,17 +15,6 @@ from wtsflow.scripts.release import Proposal
 from wtsflow.scripts.sidecar import LABELS
 
 Row = dict[str, Any]
-
-
-def table(rows: Sequence[Sequence[str]], head: Sequence[str]) -> None:
-    """Print rows in columns as wide as they need; the head only for people."""
-    style = frame().style(frame().stdout)
-    safe = [[visible(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(width(row[column]) for row in safe) for column in range(len(head))]
-    for number, row in enumerate(safe):
-        cells = [cell + " " * (size - width(cell)) for cell, size in zip(row, widths, strict=True)]
-        line = "  ".join(cells).rstrip()
-        out(style(line, "bold") if number == 0 else line, raw=True)
 
 
 def known(repository: Repository) -> list[str]:
@@ -91,7 +81,7 @@ def show_listing(rows: Sequence[Row]) -> None:
         )
         for row in rows
     ]
-    table(cells, ("SCRIPT", "NEWEST", "VERSIONS", "STEPS (THEIR VERSIONS)"))
+    table(("script", "newest", "versions", "steps (their versions)"), cells, keep=2)
 
 
 # --- show -----------------------------------------------------------------------------------
@@ -188,10 +178,10 @@ def _show_parameters(said: Row) -> None:
         return
     out(f"\nparameters ({source}):")
     rows = [
-        (f"  {p['name']}", p["type"], _need(p), _limits(p), p["help"].split("\n")[0])
+        (p["name"], p["type"], _need(p), _limits(p), p["help"].split("\n")[0])
         for p in said["parameters"]
     ]
-    table(rows, ("  NAME", "TYPE", "NEEDED", "VALUES", "HELP"))
+    table(("name", "type", "needed", "values", "help"), rows, keep=1, indent="  ")
 
 
 def _need(parameter: Row) -> str:
@@ -224,7 +214,7 @@ def _show_rest(said: Row) -> None:
         out("\noutputs: not declared")
     elif outputs:
         out("\noutputs:")
-        table([(f"  {name}", kind) for name, kind in outputs.items()], ("  NAME", "TYPE"))
+        table(("name", "type"), list(outputs.items()), indent="  ")
     for code, name in said["outcomes"].items():
         out(f"exit code {code}: outcome '{name}'")
     for key in ("check", "run_as", "interpreter"):
@@ -266,7 +256,7 @@ def show_outdated(rows: Sequence[Row]) -> None:
         )
         for row in rows
     ]
-    table(cells, ("PIN", "STEPS", "COMPATIBLE", "NEWEST", "THE NEWEST IS"))
+    table(("pin", "steps", "compatible", "newest", "the newest is"), cells, keep=1)
     note("update with: wtsflow scripts update")
 
 

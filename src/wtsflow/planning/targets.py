@@ -105,7 +105,8 @@ def _limited(
         try:
             names = frozenset(machine.name for machine in inventory.select(limit))
         except PlanError:
-            raise PlanError(f"--limit: {error.message}", cure=error.cure) from None
+            cure = error.cure or "wtsflow inventory list shows all targets and their groups"
+            raise PlanError(f"--limit: {error.message}", cure=cure) from None
     return {
         name: tuple(machine for machine in members if machine.name in names)
         for name, members in found.items()

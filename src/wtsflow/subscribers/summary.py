@@ -38,8 +38,13 @@ class Trouble:
     attempt: Attempt | None
 
 
-def summary(tally: Tally, columns: int = 80, output: str = "") -> list[Spans]:
-    """Return the lines of the end; ``output`` is the folder where the whole output is."""
+def summary(
+    tally: Tally, columns: int = 80, output: str = "", *, details: bool = True
+) -> list[Spans]:
+    """Return the lines of the end; ``output`` is the folder where the whole output is.
+
+    ``details``: whether to say which command shows more.
+    """
     closed = tally.closed or {}
     lines: list[Spans] = [[], *_first(closed, tally.stopping, columns)]
     found = troubles(tally)
@@ -49,7 +54,7 @@ def summary(tally: Tally, columns: int = 80, output: str = "") -> list[Spans]:
         count = sum(len(trouble.targets) for trouble in rest)
         more = f"and {len(rest)} more causes on {count} targets: see the details"
         lines += [[], [(more, "bold")]]
-    lines += [[], *_next(tally, output)]
+    lines += [[], *_next(tally, output, details=details)]
     return lines
 
 
@@ -131,8 +136,8 @@ def _names(names: tuple[str, ...], cells: int, lines: int = 5) -> list[str]:
     return rows
 
 
-def _next(tally: Tally, output: str) -> list[Spans]:
-    rows = [("details", f"wtsflow runs show {tally.run}")]
+def _next(tally: Tally, output: str, *, details: bool) -> list[Spans]:
+    rows = [("details", f"wtsflow runs show {tally.run}")] if details else []
     if output:
         rows.append(("output", output))
     ends: Mapping[str, Any] = (tally.closed or {}).get("targets") or {}
@@ -142,8 +147,6 @@ def _next(tally: Tally, output: str) -> list[Spans]:
         for name in sorted(ends)
         if repeatable(str(ends[name].get("outcome")), "") and name not in alive
     ]
-    if again and len(again) < len(ends) and len(again) <= 10:
-        rows.append(("again", f"the same command with --limit {','.join(map(visible, again))}"))
     unsure = [name for name in sorted(ends) if ends[name].get("outcome") == Outcome.UNKNOWN]
     if unsure:
         rows.append(("first", f"see what happened on {_names(tuple(unsure), 50, 1)[0]}"))
@@ -151,4 +154,6 @@ def _next(tally: Tally, output: str) -> list[Spans]:
         rows.append(
             ("alive?", f"something may still run on {_names(tuple(sorted(alive)), 44, 1)[0]}")
         )
+    if again and len(again) < len(ends) and len(again) <= 10:
+        rows.append(("again", f"the same command with --limit {','.join(map(visible, again))}"))
     return [[(f"  {name:<9}", "dim"), (text, "")] for name, text in rows]
