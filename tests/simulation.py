@@ -8,6 +8,7 @@ from wtsflow.engine.decide import decide
 from wtsflow.engine.scope import Names
 from wtsflow.engine.state import State
 from wtsflow.engine.verdict import Verdict
+from wtsflow.model.expression import fill
 from wtsflow.model.plan import LOCAL, Plan, Target
 from wtsflow.model.record import Event, Task
 from wtsflow.model.values import Json
@@ -26,7 +27,11 @@ class Simulation:
     says: Script = lambda task: "success"
     machines: Mapping[str, int] = field(default_factory=dict)
     """Name of a target set → how many machines it has (``web1`` …)."""
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name of a target set → the names of its machines, where they matter."""
     inputs: Mapping[str, Json] = field(default_factory=dict)
+    arguments: Callable[[Task, Mapping[str, Json]], object] = lambda task, values: None
+    """Is told what each task is given."""
     parallel: int = 50
     stop_at: float | None = None
     log: list[str] = field(default_factory=list)
@@ -42,6 +47,10 @@ class Simulation:
             name: tuple(Target(f"{name}{i + 1}", os="linux") for i in range(count))
             for name, count in self.machines.items()
         }
+        targets |= {
+            name: tuple(Target(machine, os="linux") for machine in machines)
+            for name, machines in self.names.items()
+        }
         plan = Plan(workflow, dict(self.inputs), targets, {}, parallel=self.parallel)
         self.state = State("r")
         names = Names(plan, self.state, dict(self.inputs), {"name": "me"})
@@ -53,7 +62,9 @@ class Simulation:
             decision = decide(names, self.now)
             for event in decision.events:
                 self._apply(event)
-            for task, _ in decision.begin:
+            for task, frame in decision.begin:
+                scope = names.scope(frame, task.target)
+                self.arguments(task, {k: fill(v, scope) for k, v in task.step.arguments.items()})
                 self._apply(Event(f"started/{task.name}"))
                 said = self.says(task)
                 seconds = said[2] if isinstance(said, tuple) and len(said) > 2 else 1.0

@@ -10,17 +10,18 @@ Rule 5: at most ``parallel`` tasks run at once; a task is begun by the record of
 
 from dataclasses import replace
 
-from wtsflow.engine import timing
+from wtsflow.engine import reach, timing
 from wtsflow.engine.decision import Decision
+from wtsflow.engine.loop import Loop, begin, stopped
 from wtsflow.engine.scope import Frame, Names
-from wtsflow.engine.state import BAD, Attempt, State
-from wtsflow.engine.status import PENDING, Failure, Status, Tally, merged, skipped, untouched
+from wtsflow.engine.state import Attempt, State
+from wtsflow.engine.status import BAD, PENDING, Failure, Status, Tally, merged, skipped, untouched
 from wtsflow.engine.verdict import verdict
 from wtsflow.model.expression import ExpressionError, condition, evaluate
 from wtsflow.model.plan import LOCAL
 from wtsflow.model.record import Outcome
 from wtsflow.model.values import Json
-from wtsflow.model.workflow import Fallback, Group, Retry, Rolling, Script, Share, Step, Then, walk
+from wtsflow.model.workflow import Fallback, Group, Retry, Rolling, Script, Share, Step, Then
 
 
 def decide(names: Names, now: float) -> Decision:
@@ -51,15 +52,20 @@ class _Walker:
 
     # --- lists of steps -------------------------------------------------------------------
 
-    def sequence(self, steps: tuple[Step, ...], frame: Frame, *, fresh: bool) -> Status:
-        """``fresh`` False: begin nothing that has not begun."""
+    def sequence(
+        self, steps: tuple[Step, ...], frame: Frame, *, fresh: bool, share: Share | None = None
+    ) -> Status:
+        """``fresh`` False: begin nothing that has not begun. ``share`` of all may fail."""
         found: dict[int, Status] = {}
         lost: dict[int, frozenset[str]] = {}
         numbers = {step.id: index for index, step in enumerate(steps) if step.id}
-        halted = not fresh or any(self._halted(step, frame) for step in steps)
+        bad = self._failed(steps, frame) if share else set()
+        total = reach.total(self.names, steps, frame) if share else 0
+        over = share is not None and share.exceeded(len(bad), total)
+        halted = over or not fresh or any(self._halted(step, frame) for step in steps)
 
         def visit(index: int) -> Status:
-            nonlocal halted
+            nonlocal halted, over
             if index in found:
                 return found[index]
             step = steps[index]
@@ -68,31 +74,36 @@ class _Walker:
             lost[index] = frame.lost.union(*(lost[i] for i in needs))
             here = replace(frame, lost=lost[index])
             if not all(status.done for status in upstream):
-                status = untouched(self.machines(step, here)) if halted else PENDING
+                status = untouched(reach.machines(self.names, step, here)) if halted else PENDING
             else:
                 status = self.step(step, here, fresh=not halted)
-            halted = halted or status.halts
-            lost[index] |= status.failed.keys()
+            if share:
+                bad.update(status.failed)
+                over = over or share.exceeded(len(bad), total)
+            halted = halted or over or status.halts
+            lost[index] |= status.left
             found[index] = status
             return status
 
         for index in range(len(steps)):
             visit(index)
-        return merged(found.values())
+        whole = merged(found.values())
+        if over and not whole.halts:
+            cause = next(iter(whole.failed.values()))
+            whole = replace(whole, halts=True, outcome=cause.outcome)
+        return whole
 
     def _halted(self, step: Step, frame: Frame) -> bool:
         known = self.state.done.get(frame.instance(step.path))
         return known is not None and known.halts
 
-    def machines(self, step: Step, frame: Frame) -> frozenset[str]:
-        """Every machine that a step and what is below it would run on."""
-        return frozenset(
-            machine
-            for below in walk((step,))
-            if isinstance(below.action, Script)
-            for machine in self.names.members(below, frame)
-            if machine not in frame.lost
-        ) - {LOCAL.name}
+    def _failed(self, steps: tuple[Step, ...], frame: Frame) -> set[str]:
+        """The targets that are known to have failed in a list of steps."""
+        paths = [frame.instance(step.path) for step in steps]
+        found = {name for path in paths if (t := self.state.tallies.get(path)) for name in t.failed}
+        return found | {
+            name for path in paths if (s := self.state.done.get(path)) for name in s.failed
+        }
 
     # --- one step -------------------------------------------------------------------------
 
@@ -110,18 +121,28 @@ class _Walker:
         if path in self.state.skipped:
             return skipped()
         each = isinstance(step.action, Script) and step.for_each is None
+        if not each and (failure := self._broken(path)):
+            return self._cut_short(step, frame, path, failure)
         if not each and path not in self.state.entered:
             if not fresh:
-                return untouched(self.machines(step, frame))
+                return untouched(reach.machines(self.names, step, frame))
             if not self.decision.allows(step, frame, path, LOCAL.name, path):
                 return PENDING
             self.state.entered[path] = self.now
-        failure = self._broken(path)
-        if failure and not each:
-            return Status(True, failure.outcome, {}, halts=True, ended=self.now)
         if step.for_each is not None:
             return self.loop(step, frame, path, fresh=fresh)
         return self.act(step, frame, path, fresh=fresh)
+
+    def _broken(self, path: str) -> Failure | None:
+        """The failure of a group, loop or wait itself: no value for an expression, or no time."""
+        attempt = self.state.attempts.get(path, {}).get(LOCAL.name)
+        return Failure(attempt.outcome, path, attempt.message) if attempt else None
+
+    def _cut_short(self, step: Step, frame: Frame, path: str, failure: Failure) -> Status:
+        loop = self.state.loops.get(path)
+        so_far = self._looped(step, frame, loop, fresh=False) if loop else Status(ended=self.now)
+        status = stopped(replace(so_far, done=True), failure, LOCAL.name)
+        return self.handled(step, frame, path, "", failure, status)
 
     def act(self, step: Step, frame: Frame, path: str, *, fresh: bool) -> Status:
         match step.action:
@@ -130,27 +151,22 @@ class _Walker:
             case Group():
                 return self.group(step, frame, path, fresh=fresh)
             case _:
-                return self.wait(step, path, fresh=fresh)
-
-    def _broken(self, path: str) -> Failure | None:
-        """The failure of a group, loop or wait itself: one of its expressions has no value."""
-        attempt = self.state.attempts.get(path, {}).get(LOCAL.name)
-        return Failure(attempt.outcome, path, attempt.message) if attempt else None
+                return self.wait(step, frame, path, fresh=fresh)
 
     # --- groups and loops -----------------------------------------------------------------
 
     def group(self, step: Step, frame: Frame, path: str, *, fresh: bool) -> Status:
         limit = self.state.entered.get(path, self.now) + (step.timeout or float("inf"))
-        inner = replace(
-            frame,
-            deadline=min(frame.deadline, limit),
-            target=step.target or frame.target,
-        )
-        status = self.sequence(step.children, inner, fresh=fresh)
-        if not status.done or not status.halts:
+        inner = replace(frame.on(step.target), deadline=min(frame.deadline, limit))
+        status = self.sequence(step.children, inner, fresh=fresh, share=step.max_failed)
+        if not status.halts:
             return status
         cause = next(iter(status.failed.values()), Failure(status.outcome, path))
-        return self.handled(step, frame, path, "", cause, status)
+        if status.done:
+            return self.handled(step, frame, path, "", cause, status)
+        _, handler = _handler(step, cause.outcome)
+        mended = handler is not None and handler.then is Then.CONTINUE
+        return replace(status, halts=not mended)
 
     def handled(
         self, step: Step, frame: Frame, path: str, target: str, cause: Failure, status: Status
@@ -169,103 +185,101 @@ class _Walker:
         inner = (
             frame.inside(place, target, {"failure": said}, target)
             if target
-            else replace(
-                frame, names={**frame.names, "failure": said}, target=step.target or frame.target
-            )
+            else replace(frame.on(step.target), names={**frame.names, "failure": said})
         )
         inner = replace(inner, lost=frozenset(), deadline=float("inf"))
         after = self.sequence(handler.steps, inner, fresh=True)
         if not after.done:
             return PENDING
         if handler.then is Then.CONTINUE and not after.halts:
-            return Status(True, Outcome.SUCCESS, ended=max(status.ended, after.ended))
+            return replace(
+                after, outcome=Outcome.SUCCESS, ended=max(status.ended, after.ended), begun=True
+            )
         return replace(status, ended=max(status.ended, after.ended))
 
     def loop(self, step: Step, frame: Frame, path: str, *, fresh: bool) -> Status:
-        try:
-            items = timing.items(evaluate(step.for_each, self.names.scope(frame)))  # type: ignore[arg-type]
-        except ExpressionError as error:
-            self.decision.fail(path, LOCAL.name, 1, Outcome.FAILED, f"for_each: {error.message}")
+        loop = self.state.loops.get(path) or self._entered(step, frame, path)
+        if loop is None:
             return PENDING
         rolling = step.rolling or Rolling()
-        waves = timing.waves(tuple(items), rolling)
-        found: dict[str, Status] = {}
-        for number, wave in enumerate(waves):
-            for key in wave:
-                found[key] = self._item(step, frame, key, items[key], fresh=fresh)
-            here = merged(found.values())
-            if not here.done:
+        while True:
+            if not self._wave(step, frame, loop, fresh=fresh):
                 return PENDING
-            failed = sum(_outcome(status) in BAD for status in found.values())
-            over = rolling.max_failed.exceeded(failed, len(items)) or failed == len(items)
-            if (over and failed) or not fresh:
-                return self._looped(step, frame, items, found, halts=bool(over and failed))
-            if number + 1 < len(waves) and not self._rested(
-                f"{path}/wave{number + 2}", here.ended, rolling.pause
-            ):
+            over = loop.over(rolling)
+            if over or loop.last or not fresh:
+                return self._looped(step, frame, loop, fresh=fresh and not over, halts=over)
+            pause = f"{path}/wave{loop.number + 2}"
+            if not self._rested(frame, pause, loop.ended + rolling.pause, path):
                 return PENDING
-        return self._looped(step, frame, items, found, halts=False)
+            loop.advance()
 
-    def _item(self, step: Step, frame: Frame, key: str, item: Json, *, fresh: bool) -> Status:
-        name = key if key in self.names.plan.machines else ""
-        inner = frame.inside(step.path, key, {"item": item}, name)
-        if name in frame.lost:
+    def _entered(self, step: Step, frame: Frame, path: str) -> Loop | None:
+        """The loop with the list that it begins with, which nothing changes any more."""
+        try:
+            value = evaluate(step.for_each, self.names.scope(frame))  # type: ignore[arg-type]
+            items = timing.items(value, self.names.mask)
+        except ExpressionError as error:
+            self.decision.fail(path, LOCAL.name, 1, Outcome.FAILED, f"for_each: {error.message}")
+            return None
+        loop = begin(items, step.rolling or Rolling(), self.names.plan.machines)
+        self.state.loops[path] = loop
+        return loop
+
+    def _wave(self, step: Step, frame: Frame, loop: Loop, *, fresh: bool) -> bool:
+        """Look at what is open of the present wave. True: nothing of it goes on."""
+        left: list[str] = []
+        resting = True
+        for index, key in enumerate(loop.open):
+            inner = self._inner(step, frame, loop, key)
+            path = inner.instance(step.path)
+            if fresh and self.decision.free <= 0 and path not in self.state.entered:
+                loop.open = left + loop.open[index:]
+                return False
+            status = self._item(step, inner, path, loop.machines.get(key, ""), fresh=fresh)
+            if status.done and status.begun:
+                loop.settle(key, path, status)
+            else:
+                left.append(key)
+                resting = resting and status.done
+        loop.open = left
+        return resting
+
+    def _inner(self, step: Step, frame: Frame, loop: Loop, key: str) -> Frame:
+        item = {"item": loop.items[key]}
+        return frame.inside(step.path, key, item, loop.machines.get(key, ""))
+
+    def _item(self, step: Step, inner: Frame, path: str, machine: str, *, fresh: bool) -> Status:
+        if machine in inner.lost:
             return skipped()
-        path = inner.instance(step.path)
-        known = self.state.done.get(path)
-        if known is not None:
-            return known
-        if not fresh and path not in self.state.entered:
-            return untouched(self.machines(step, inner))
-        self.state.entered.setdefault(path, self.now)
-        status = self.act(step, inner, path, fresh=fresh)
-        if status.done and status.begun:
-            self.state.done[path] = status
-        return status
+        if path not in self.state.entered:
+            if not fresh:
+                return untouched(reach.machines(self.names, step, inner))
+            self.state.entered[path] = self.now
+        return self.act(step, inner, path, fresh=fresh)
 
     def _looped(
-        self,
-        step: Step,
-        frame: Frame,
-        items: dict[str, Json],
-        found: dict[str, Status],
-        *,
-        halts: bool,
+        self, step: Step, frame: Frame, loop: Loop, *, fresh: bool, halts: bool = False
     ) -> Status:
-        whole = merged(found.values())
-        undone = frozenset(
-            machine
-            for key in items
-            if key not in found
-            for machine in self.machines(
-                step,
-                frame.inside(step.path, key, {}, key if key in self.names.plan.machines else ""),
-            )
-        )
-        outcomes = {key: _outcome(status) for key, status in found.items()}
-        worst = next((outcome for outcome in outcomes.values() if outcome in BAD), Outcome.SUCCESS)
-        return replace(
-            whole,
-            outcome=str(worst),
-            halts=halts,
-            unfinished=whole.unfinished | undone,
-            items=outcomes,
-        )
+        later = [key for wave in loop.waves[loop.number + 1 :] for key in wave]
+        left = [] if fresh else [*loop.open, *later]
+        inners = [self._inner(step, frame, loop, key) for key in left]
+        rest = [untouched(reach.machines(self.names, step, inner)) for inner in inners]
+        return loop.status(rest, halts=halts)
 
     # --- waiting --------------------------------------------------------------------------
 
-    def wait(self, step: Step, path: str, *, fresh: bool) -> Status:
+    def wait(self, step: Step, frame: Frame, path: str, *, fresh: bool) -> Status:
         if path in self.state.waited:
             return Status(True, ended=self.state.waited[path])
         if not fresh:
             return untouched()
-        self.decision.rest(path, timing.due(step, self.now))
+        self.decision.rest(path, timing.due(step, self.now), frame.deadline, path)
         return PENDING
 
-    def _rested(self, path: str, since: float, seconds: float) -> bool:
-        if seconds <= 0 or path in self.state.waited:
+    def _rested(self, frame: Frame, path: str, until: float, owner: str) -> bool:
+        if self.now >= until or path in self.state.waited:
             return True
-        self.decision.rest(path, since + seconds)
+        self.decision.rest(path, until, frame.deadline, owner)
         return False
 
     # --- scripts --------------------------------------------------------------------------
@@ -353,7 +367,7 @@ class _Walker:
         good = attempt.outcome not in BAD
         if attempt.number > retry.times or not (good or attempt.repeatable):
             return False
-        due = (attempt.ended or 0.0) + retry.wait * retry.backoff ** (attempt.number - 1)
+        due = (attempt.ended or 0.0) + timing.back_off(retry, attempt.number)
         if due > frame.deadline:
             return False
         if self.now < due:
@@ -367,10 +381,3 @@ def _handler(step: Step, outcome: str) -> tuple[str, Fallback | None]:
     if outcome == Outcome.TIMEOUT and step.on_timeout is not None:
         return "on_timeout", step.on_timeout
     return "on_failure", step.on_failure
-
-
-def _outcome(status: Status) -> str:
-    """An item's outcome: bad when its steps halted or its own target left."""
-    if status.halts and status.outcome in BAD:
-        return str(status.outcome)
-    return next((failure.outcome for failure in status.failed.values()), str(status.outcome))

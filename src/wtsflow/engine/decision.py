@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from wtsflow.engine.scope import Frame, Names
 from wtsflow.engine.verdict import Verdict
 from wtsflow.model.expression import ExpressionError, condition
+from wtsflow.model.plan import LOCAL
 from wtsflow.model.record import Event, Outcome, Task
 from wtsflow.model.values import Json
 from wtsflow.model.workflow import Step
@@ -59,13 +60,20 @@ class Decision:
         self.events.append(Event(f"skipped/{subject}", {"reason": f"when: {step.when}"}))
         return False
 
-    def rest(self, path: str, until: float) -> None:
-        """Wait durably: the time to go on is a record, not a sleeping thread."""
+    def rest(self, path: str, until: float, deadline: float, owner: str) -> None:
+        """Wait durably: the time to go on is a record, not a sleeping thread.
+
+        When ``deadline`` comes first, that is the end of the step at the path ``owner``.
+        """
         waiting = self.names.state.waiting
+        if path in waiting and self.now >= waiting[path]:
+            self.events.append(Event(f"waited/{path}"))
+            return
+        if self.now >= deadline:
+            message = "the time of the steps around it was over before it could go on"
+            self.fail(owner, LOCAL.name, 1, Outcome.TIMEOUT, message)
+            return
         if path not in waiting:
             data: dict[str, Json] = {"until_ms": round(until * 1000)}
             self.events.append(Event(f"waiting/{path}", data))
-        elif self.now >= waiting[path]:
-            self.events.append(Event(f"waited/{path}"))
-            return
-        self.wake = min(self.wake, waiting.get(path, until))
+        self.wake = min(self.wake, waiting.get(path, until), deadline)

@@ -1,10 +1,14 @@
 """The names that ``$(…)`` and conditions see at one place of a run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from wtsflow.engine.state import BAD, Attempt, State
+from wtsflow.engine.loop import labels
+from wtsflow.engine.state import Attempt, State
+from wtsflow.engine.status import BAD
 from wtsflow.model.plan import LOCAL, Plan
+from wtsflow.model.record import Outcome
 from wtsflow.model.values import Json
 from wtsflow.model.workflow import Step, walk
 
@@ -14,14 +18,16 @@ class Frame:
     """Where in the run a step stands.
 
     ``keys`` maps the static path of an enclosing ``for_each`` step or handler to the item or
-    target it is being done for; ``names`` holds ``item`` and ``failure``; ``target`` is what a
-    step without ``target:`` runs on; ``deadline`` is when the enclosing steps must have ended
-    (run clock); ``lost`` are the targets that failed earlier in this line.
+    target it is being done for; ``names`` holds ``item`` and ``failure``; a step without
+    ``target:`` runs on ``machine``, else on the target set ``target``; ``deadline`` is when the
+    enclosing steps must have ended (run clock); ``lost`` are the targets that failed earlier in
+    this line.
     """
 
     keys: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, Json] = field(default_factory=dict)
     target: str = ""
+    machine: str = ""
     deadline: float = float("inf")
     lost: frozenset[str] = frozenset()
 
@@ -43,29 +49,41 @@ class Frame:
             self, keys={name: key for name, key in self.keys.items() if name != path}
         ).instance(path)
 
-    def inside(self, path: str, key: str, names: Mapping[str, Json], target: str) -> "Frame":
+    def inside(self, path: str, key: str, names: Mapping[str, Json], machine: str) -> "Frame":
         """The frame of what is done for one item or one failed target."""
         return replace(
             self,
             keys={**self.keys, path: key},
             names={**self.names, **names},
-            target=target or self.target,
+            machine=machine or self.machine,
         )
+
+    def but(self, **changes: Any) -> "Frame":
+        """The same with changes."""
+        return replace(self, **changes)
+
+    def on(self, target: str) -> "Frame":
+        """The frame of what is below a step with this ``target:``; empty: the same."""
+        return replace(self, target=target, machine="") if target else self
 
 
 @dataclass(slots=True)
 class Names:
     """Makes the scope of any place of one run.
 
-    ``values`` are the inputs with their secrets, ``actor`` who runs it.
+    ``values`` are the inputs with their secrets, ``actor`` who runs it; ``mask`` hides what is
+    secret in a text.
     """
 
     plan: Plan
     state: State
     values: Mapping[str, Json]
     actor: Mapping[str, Json]
+    mask: Callable[[str], str] = str
     paths: dict[str, Step] = field(init=False)
     targets: dict[str, Json] = field(init=False)
+    line: frozenset[str] = field(init=False)
+    """The static paths of all steps that are in no handler and not in ``finally``."""
 
     def __post_init__(self) -> None:
         workflow = self.plan.workflow
@@ -76,6 +94,7 @@ class Names:
             name: [machine.described for machine in machines]
             for name, machines in self.plan.targets.items()
         }
+        self.line = frozenset(step.path for step in walk(workflow.steps, handlers=False))
 
     def scope(self, frame: Frame, target: str = "", **more: Json) -> dict[str, object]:
         """All names at ``frame``, as seen from the line of ``target``."""
@@ -92,10 +111,10 @@ class Names:
 
     def members(self, step: Step, frame: Frame) -> tuple[str, ...]:
         """The machines that a step runs on, lost ones included."""
+        if frame.machine and not step.target:
+            return (frame.machine,)
         name = step.target or frame.target or LOCAL.name
-        if name in self.plan.targets:
-            return tuple(machine.name for machine in self.plan.targets[name])
-        return (name,)
+        return tuple(machine.name for machine in self.plan.targets[name])
 
 
 class _Steps(Mapping[str, object]):
@@ -110,7 +129,12 @@ class _Steps(Mapping[str, object]):
         step = self._names.paths[name]
         if step.for_each is not None and step.path not in self._frame.keys:
             return self._loop(step)
-        attempts = self._names.state.attempts.get(self._frame.instance(step.path), {})
+        state, path = self._names.state, self._frame.instance(step.path)
+        if {path, f"{path}@{self._target}"} & state.skipped:
+            return {"outcome": str(Outcome.SKIPPED)}
+        attempts = state.attempts.get(path, {})
+        if step.children and path in state.done:
+            return {"outcome": state.done[path].outcome}
         if not attempts:
             raise KeyError(name)
         return self._single(step, attempts)
@@ -133,12 +157,12 @@ class _Steps(Mapping[str, object]):
         return found
 
     def _loop(self, step: Step) -> dict[str, object]:
-        status = self._names.state.done.get(self._frame.outer(step.path))
-        items = status.items if status else {}
+        path = self._frame.outer(step.path)
+        status, loop = self._names.state.done.get(path), self._names.state.loops.get(path)
         return {
             "outputs": {
-                "succeeded": [key for key, outcome in items.items() if outcome not in BAD],
-                "failed": [key for key, outcome in items.items() if outcome in BAD],
+                "succeeded": labels(loop, bad=False) if loop else [],
+                "failed": labels(loop, bad=True) if loop else [],
             },
             "outcome": status.outcome if status else "",
         }

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from wtsflow.engine.loop import Loop
 from wtsflow.engine.status import Status, Tally
 from wtsflow.model.record import Event, Outcome, Stop
 from wtsflow.model.values import Json
@@ -18,6 +19,8 @@ class Attempt:
     outcome: str = ""
     message: str = ""
     stop: str = ""
+    begun: bool = True
+    """False: it ended before anything was sent to its target."""
     outputs: Mapping[str, Json] = field(default_factory=dict)
 
     @property
@@ -27,20 +30,16 @@ class Attempt:
 
     @property
     def repeatable(self) -> bool:
-        """Whether trying again cannot double an effect that nobody saw.
+        """Whether trying again cannot double an effect that nobody saw, and may help.
 
-        Rule: what is unknown, cancelled or not known to have stopped is never run again silently.
+        Rule: what is unknown, cancelled or not known to have stopped is never run again silently;
+        what was not begun for want of a value would not be the second time either.
         """
         return (
-            self.outcome in (Outcome.FAILED, Outcome.TIMEOUT, Outcome.UNREACHABLE)
+            self.begun
+            and self.outcome in (Outcome.FAILED, Outcome.TIMEOUT, Outcome.UNREACHABLE)
             and self.stop != Stop.UNCONFIRMED
         )
-
-
-BAD = frozenset(
-    {Outcome.FAILED, Outcome.TIMEOUT, Outcome.UNREACHABLE, Outcome.CANCELLED, Outcome.UNKNOWN}
-)
-"""Outcomes that end a target's line. A script's own outcomes are answers, not failures."""
 
 
 @dataclass(slots=True)
@@ -62,6 +61,8 @@ class State:
     """When a group, loop or item was first allowed to begin."""
     tallies: dict[str, Tally] = field(default_factory=dict)
     """How script steps stand on their members, by path."""
+    loops: dict[str, Loop] = field(default_factory=dict)
+    """How ``for_each`` steps stand on their items, by path."""
     done: dict[str, Status] = field(default_factory=dict)
     """What :mod:`decide` found to be final, by path, so that it looks at nothing twice."""
 
@@ -93,7 +94,7 @@ class State:
     def _finish(self, event: Event, at: float) -> None:
         path, target, number = split(event.subject)
         known = self.attempts.setdefault(path, {}).get(target)
-        attempt = Attempt(number, started=at)
+        attempt = Attempt(number, started=at, begun=False)
         if known and known.number == number:
             attempt = known
             self.running -= known.running

@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 
 from wtsflow.model.record import Outcome
 
+BAD = frozenset(
+    {Outcome.FAILED, Outcome.TIMEOUT, Outcome.UNREACHABLE, Outcome.CANCELLED, Outcome.UNKNOWN}
+)
+"""Outcomes that end a target's line. A script's own outcomes are answers, not failures."""
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -19,9 +24,10 @@ class Failure:
 class Status:
     """How a step or a list of steps stands.
 
-    ``failed`` are the targets that left their line here; ``halts`` says that nothing after it may
-    begin; ``unfinished`` are targets for which something was left undone; ``items`` are a
-    ``for_each``'s items with their outcomes; ``ended`` is when its last attempt ended (run clock).
+    ``failed`` are the targets that something failed on; ``lost`` those of them that left their
+    line here (None: all); ``halts`` says that nothing after it may begin; ``unfinished`` are
+    targets for which something was left undone; ``ended`` is when its last attempt ended (run
+    clock).
     """
 
     done: bool = False
@@ -29,9 +35,14 @@ class Status:
     failed: Mapping[str, Failure] = field(default_factory=dict)
     halts: bool = False
     unfinished: frozenset[str] = frozenset()
-    items: Mapping[str, str] = field(default_factory=dict)
     begun: bool = True
     ended: float = 0.0
+    lost: frozenset[str] | None = None
+
+    @property
+    def left(self) -> frozenset[str]:
+        """The targets that left their line here."""
+        return frozenset(self.failed) if self.lost is None else self.lost
 
 
 PENDING = Status()
@@ -49,19 +60,20 @@ def untouched(targets: Iterable[str] = ()) -> Status:
 
 def merged(statuses: Iterable[Status]) -> Status:
     """The status of a list of steps from its steps' own."""
-    done = halts = True
+    done, halts = True, False
     failed: dict[str, Failure] = {}
     unfinished: frozenset[str] = frozenset()
+    lost: frozenset[str] = frozenset()
     outcome, ended = str(Outcome.SUCCESS), 0.0
-    halts = False
     for status in statuses:
         done = done and status.done
         failed = {**status.failed, **failed}
+        lost |= status.left
         unfinished |= status.unfinished
         ended = max(ended, status.ended)
         if status.halts and not halts:
             halts, outcome = True, status.outcome
-    return Status(done, outcome, failed, halts, unfinished, ended=ended)
+    return Status(done, outcome, failed, halts, unfinished, ended=ended, lost=lost)
 
 
 @dataclass(slots=True)

@@ -1,12 +1,13 @@
 """Order and time: what a step needs, the waves of a loop, when a wait is over."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain, count
 from zoneinfo import ZoneInfo
 
 from wtsflow.model.expression import ExpressionError, as_text
 from wtsflow.model.values import Json
-from wtsflow.model.workflow import Rolling, Step, Wait
+from wtsflow.model.workflow import Retry, Rolling, Step, Wait
 
 
 def needs(step: Step, index: int, numbers: Mapping[str, int]) -> list[int]:
@@ -16,20 +17,27 @@ def needs(step: Step, index: int, numbers: Mapping[str, int]) -> list[int]:
     return [numbers[name] for name in step.needs]
 
 
-def items(value: object) -> dict[str, Json]:
+def items(value: object, mask: Callable[[str], str] = str) -> dict[str, Json]:
     """A ``for_each``'s items by key: an item's name, else its text; made unique by number.
 
+    Keys stand in the paths of records and files, so ``mask`` is asked to hide what is secret.
     Raises ExpressionError when ``value`` is not a list.
     """
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise ExpressionError("this is not a list")
     found: dict[str, Json] = {}
     for number, item in enumerate(value):
-        named = item.get("name") if isinstance(item, Mapping) else item
-        key = as_text(named) if isinstance(named, str | int | float) else str(number + 1)
+        key = mask(label(item, str(number + 1)))
         key = "".join(c if c.isalnum() or c in "._-" else "_" for c in key)[:64] or "_"
-        found[key if key not in found else f"{key}_{number + 1}"] = item
+        numbered = (f"{key}_{n}" for n in count(number + 1))
+        found[next(one for one in chain([key], numbered) if one not in found)] = item
     return found
+
+
+def label(item: Json, otherwise: str) -> str:
+    """What an item is called: its name, or its own text; ``otherwise`` where it has none."""
+    named = item.get("name") if isinstance(item, Mapping) else item
+    return as_text(named) if isinstance(named, str | int | float) else otherwise
 
 
 def waves(keys: Sequence[str], rolling: Rolling) -> list[Sequence[str]]:
@@ -39,6 +47,14 @@ def waves(keys: Sequence[str], rolling: Rolling) -> list[Sequence[str]]:
         found.append(keys[start : start + size])
         start += size
     return found
+
+
+def back_off(retry: Retry, number: int) -> float:
+    """The seconds between attempt ``number`` and the next one."""
+    try:
+        return retry.wait * retry.backoff ** (number - 1) if retry.wait else 0.0
+    except OverflowError:
+        return float("inf")
 
 
 def due(step: Step, now: float) -> float:

@@ -4,6 +4,7 @@ The rule: a signal, cancel, denial, mismatch or lost audit log wins; else some t
 some not is ``partial`` (9); else all bad with one cause is that cause's code; mixed is 1.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ EXITS: Mapping[str, Exit] = {
     Outcome.REJECTED: Exit.DENIED,
 }
 
+_KEYS = re.compile(r"\[[^\]]*\]")
 UNDONE = "the run stopped before its remaining steps"
 
 
@@ -51,25 +53,30 @@ def verdict(names: Names, *parts: Status) -> Verdict:
     for target in whole.unfinished:
         targets[target] = Failure(Outcome.SKIPPED, "", UNDONE)
     targets.update(whole.failed)
-    status, code = _judge(targets, whole)
+    status, code = _judge(targets, whole, _in_line(names))
     if state.stopping is not None:
         code = Exit[str(state.stopping["exit"]).upper()]
         status = Outcome.TIMEOUT if code is Exit.TIMEOUT else Outcome.CANCELLED
     return Verdict(str(status), code, dict(sorted(targets.items())))
 
 
-def _judge(targets: Mapping[str, Failure], whole: Status) -> tuple[str, Exit]:
+def _in_line(names: Names) -> frozenset[str]:
+    """The targets that did something in the workflow's own steps: others only helped out."""
+    return frozenset(
+        target
+        for path, attempts in names.state.attempts.items()
+        if _KEYS.sub("", path) in names.line
+        for target in attempts
+    ) - {LOCAL.name}
+
+
+def _judge(targets: Mapping[str, Failure], whole: Status, line: frozenset[str]) -> tuple[str, Exit]:
     causes = {failure.outcome for failure in whole.failed.values()}
     if whole.halts and not causes:
         causes = {whole.outcome}
     if not causes and not whole.unfinished:
         return Outcome.SUCCESS, Exit.SUCCESS
-    complete = any(
-        failure.outcome == Outcome.SUCCESS
-        for target, failure in targets.items()
-        if target != LOCAL.name
-    )
-    if complete:
+    if any(targets[target].outcome == Outcome.SUCCESS for target in line):
         return "partial", Exit.PARTIAL
     if len(causes) == 1:
         (cause,) = causes

@@ -256,11 +256,11 @@ class Workflow:
         return tuple(found)
 
 
-def walk(steps: tuple[Step, ...]) -> Iterator[Step]:
-    """Every step below ``steps``, depth first, with the steps of handlers."""
+def walk(steps: tuple[Step, ...], *, handlers: bool = True) -> Iterator[Step]:
+    """Every step below ``steps``, depth first, with the steps of handlers (or without)."""
     for step in steps:
         yield step
-        yield from walk(step.children)
+        yield from walk(step.children, handlers=handlers)
         for handler in (step.on_failure, step.on_timeout):
-            if handler:
+            if handler and handlers:
                 yield from walk(handler.steps)
