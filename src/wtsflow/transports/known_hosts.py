@@ -136,11 +136,11 @@ def _add(file: _File, line: str, place: str) -> None:
         return
     names = hosts.split(",")
     if hosts.startswith("|1|"):
-        _, _, salt, digest = hosts.split("|", 3)
         try:
-            file.hashed.append((base64.b64decode(salt), base64.b64decode(digest), entry))
+            salt, digest = map(base64.b64decode, hosts[3:].split("|"))
         except (binascii.Error, ValueError):
             return
+        file.hashed.append((salt, digest, entry))
     elif any(sign in hosts for sign in "*?!"):
         file.patterns.append((tuple(names), entry))
     else:
