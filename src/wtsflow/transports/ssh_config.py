@@ -42,23 +42,20 @@ class SshConfig:
         self._home = home
         self._directives = tuple(_directives(path, home, (), 0))
 
-    def lookup(self, name: str, user: str = "") -> dict[str, list[str]]:
-        """The values for a host by lower-case keyword; of most keywords the first one counts."""
+    def lookup(self, name: str, user: str = "", local: str = "") -> dict[str, list[str]]:
+        """The values for a host by lower-case keyword; of most keywords the first one counts.
+
+        ``user`` is who logs in where that is known; otherwise the file says, or it is ``local``.
+        """
         found: dict[str, list[str]] = {}
         for directive in self._directives:
             host = found.get("hostname", [name])[0]
-            remote = user or found.get("user", [""])[0]
+            remote = user or found.get("user", [local])[0]
             if all(c.holds(name, host, remote) for c in directive.conditions):
                 values = found.setdefault(directive.keyword, [])
                 if not values or directive.keyword in _MANY:
                     values.append(directive.value)
         return found
-
-    def expand(self, value: str, *, host: str, user: str = "", port: int = 22) -> str:
-        """A value with its ``~`` and ``%`` tokens filled in."""
-        tokens = {"%": "%", "h": host, "r": user, "p": str(port), "d": str(self._home), "n": host}
-        value = re.sub(r"%(.)", lambda found: tokens.get(found[1], found[0]), value)
-        return str(self._home) + value[1:] if value.startswith(("~/", "~\\")) else value
 
 
 def _directives(

@@ -114,13 +114,13 @@ class Surroundings:
     def _lookup(self, said: Mapping[str, Json]) -> "_Lookup":
         path = said["config"]
         if path is False:
-            return _Lookup(None)
+            return _Lookup(None, "")
         file = self._path(str(path)) if path else self.home / ".ssh" / "config"
         if file not in self._configs:
             if path and not file.exists():
                 raise ConfigError(f"ssh.config: there is no file {file}")
             self._configs[file] = SshConfig(file, self.home)
-        return _Lookup(self._configs[file])
+        return _Lookup(self._configs[file], self._user())
 
     def _jumps(
         self,
@@ -245,9 +245,10 @@ class Surroundings:
 @dataclass(frozen=True, slots=True)
 class _Lookup:
     config: SshConfig | None
+    local: str
 
     def __call__(self, name: str, user: str) -> Mapping[str, list[str]]:
-        return self.config.lookup(name, user) if self.config else {}
+        return self.config.lookup(name, user, self.local) if self.config else {}
 
 
 def _check(name: str, host: str, user: str) -> None:
