@@ -183,7 +183,7 @@ def test_a_setting_that_cannot_be_is_refused(
     tmp_path: Path, settings: dict[str, Json], words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):
-        route(tmp_path, Target(name="web"), **settings)
+        route(tmp_path, Target(name="web"), "me", **settings)
 
 
 def test_durations_are_written_as_people_write_them(tmp_path: Path) -> None:
