@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 import git
 import wtsflow.scripts
-from wtsflow.app import SystemClock
+from wtsflow.clock import SystemClock
 from wtsflow.workspace import Workspace
 names = Path("pins.txt").read_text().split()
 workspace = Workspace.find(Path.cwd())

@@ -95,7 +95,8 @@ def commit(folder: Path, ours: list[str]) -> bool:
     In a workspace with a ``wtsflow.yaml`` or a script of its own nothing is released or locked.
     Returns whether git did not know who commits. Raises ConfigError.
     """
-    from wtsflow.app import SystemClock, present_actor
+    from wtsflow.app import present_actor
+    from wtsflow.clock import SystemClock
     from wtsflow.scripts import release
     from wtsflow.scripts.begin import begin
     from wtsflow.scripts.locking import relock
