@@ -77,12 +77,15 @@ def test_results_that_nobody_received_are_forgotten_after_a_week(tmp_path: Path)
         folder.mkdir()
     for folder in (old, other):
         os.utime(folder, (0, 0))
-    session = Local(environment={"PATH": os.defpath, "XDG_RUNTIME_DIR": str(tmp_path)}).connect(
-        LOCAL, Chain(())
-    )
-    run(session, "echo")
-    session.close()
-    assert eventually(lambda: not old.exists())
+    transport = Local(environment={"PATH": os.defpath, "XDG_RUNTIME_DIR": str(tmp_path)})
+
+    def forgotten() -> bool:
+        session = transport.connect(LOCAL, Chain(()))
+        run(session, "echo")
+        session.close()
+        return not old.exists()
+
+    assert eventually(forgotten, 30)
     assert eventually(lambda: len(list(tmp_path.iterdir())) == 2)
     assert new.exists()
     assert other.exists()
