@@ -96,7 +96,8 @@ def fleet(folder: Path, *, count: int = 250) -> Iterator[Fleet]:
     )
     config = folder / "sshd_config"
     config.write_text(
-        CONFIG.format(port=made.port, folder=folder, user=made.user), encoding="utf-8"
+        CONFIG.format(port=made.port, folder=folder, user=made.user) + _own_places(folder, count),
+        encoding="utf-8",
     )
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -115,6 +116,16 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _own_places(folder: Path, count: int) -> str:
+    """Each address its own folder for temporary files: real hosts do not share /tmp."""
+    blocks = []
+    for address in Fleet.addresses(count):
+        place = folder / "tmp" / address
+        place.mkdir(parents=True)
+        blocks.append(f"Match LocalAddress {address}\n  SetEnv SHLVL=5 TMPDIR={place}\n")
+    return "".join(blocks)
 
 
 def _wait_for(made: Fleet, server: "subprocess.Popen[str]") -> None:
