@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.simulation import HEAD
 from wtsflow import manifest
-from wtsflow.app import SystemClock
+from wtsflow.clock import SystemClock
 from wtsflow.engine.runner import Interrupt, Parts, Runner
 from wtsflow.engine.state import State
 from wtsflow.errors import ConnectError
@@ -156,6 +156,7 @@ def make(
     interrupt: Interrupt | None = None,
     subscribers: tuple = (),
     parallel: int = 50,
+    grace: float = 5.0,
 ) -> tuple[Runner, list[Record | Line]]:
     workflow = manifest.load(HEAD + text, "case.yaml")
     scripts = Scripts(interface or Interface())
@@ -170,6 +171,7 @@ def make(
         targets,
         {pin: scripts.resolve(pin) for pin in workflow.pins()},
         parallel=parallel,
+        grace=grace,
     )
     seen: list[Record | Line] = []
     parts = Parts(

@@ -37,6 +37,7 @@ def decide(names: Names, now: float) -> Decision:
     sofar = verdict(names, main)
     ending = Frame(names={"run": {"id": state.run, "status": sofar.status, "success": sofar.good}})
     at_once = state.stopping is not None and bool(state.stopping.get("hard"))
+    walker.final = not at_once
     final = walker.sequence(workflow.finally_, ending, fresh=not at_once)
     if final.done and not state.running:
         walker.decision.verdict = verdict(names, main, final)
@@ -48,6 +49,8 @@ class _Walker:
         self.names = names
         self.state: State = names.state
         self.now = now
+        self.final = False
+        """Whether this is ``finally``, whose handlers a first interrupt does not keep from it."""
         self.decision = Decision(names, now, free=names.plan.parallel - names.state.running)
 
     # --- lists of steps -------------------------------------------------------------------
@@ -173,7 +176,7 @@ class _Walker:
     ) -> Status:
         """``status`` after the step's handler, if it has one for this cause."""
         name, handler = _handler(step, cause.outcome)
-        if handler is None or self.state.stopping is not None:
+        if handler is None or (self.state.stopping is not None and not self.final):
             return status
         place = f"{step.path}/{name}"
         said: dict[str, Json] = {

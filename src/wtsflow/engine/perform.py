@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -28,6 +29,10 @@ class Concealed:
     secrets: list[Secret] = field(default_factory=list)
     redactor: Redactor = field(default_factory=lambda: Redactor(()))
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def text(self, text: str) -> str:
+        """``text`` with every secret in it masked."""
+        return self.redactor.text(text)
 
     def add(self, secret: Secret) -> None:
         """Mask it from now on. Raises InvalidError when it is too short to be masked."""
@@ -58,19 +63,25 @@ class Workshop:
         """Do a task and say how it ended. Never raises: what went wrong is the outcome."""
         begun = self.clock.monotonic()
         tools = TaskTools(self, task, cancelled)
+        result, output = self._outcome(task, arguments, tools), dict[str, Json]()
         try:
-            result = self.verbs[task.step.verb].perform(task, arguments, tools)
-        except ConnectError as error:
-            result = Result(Outcome.UNREACHABLE, _said(error))
-        except SessionLost as error:
-            self.sessions.drop(self.plan.machines[task.target])
-            result = Result(Outcome.UNKNOWN, _said(error))
-        except WtsflowError as error:
-            result = Result(Outcome.FAILED, _said(error))
-        except Exception as error:  # noqa: BLE001 - a defect here must not leave the run hanging
-            result = Result(Outcome.UNKNOWN, f"a defect in wtsflow: {error!r}")
-        output = tools.close()
+            output = dict(tools.close())
+        except Exception as error:  # noqa: BLE001 - what was done is known all the same
+            output = {"error": repr(error)}
         return replace(result, output=output, duration=self.clock.monotonic() - begun)
+
+    def _outcome(self, task: Task, arguments: Mapping[str, Json], tools: "TaskTools") -> Result:
+        try:
+            return self.verbs[task.step.verb].perform(task, arguments, tools)
+        except ConnectError as error:
+            return Result(Outcome.UNREACHABLE, _said(error))
+        except SessionLost as error:
+            tools.drop_session()
+            return Result(Outcome.UNKNOWN, _said(error))
+        except WtsflowError as error:
+            return Result(Outcome.FAILED, _said(error))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a defect must not leave the run hanging
+            return Result(Outcome.UNKNOWN, f"a defect in wtsflow: {error!r}")
 
 
 def _said(error: WtsflowError) -> str:
@@ -90,9 +101,18 @@ class TaskTools:
         self._cancelled = cancelled
         self._streams: dict[str, tuple[StreamRedactor, LineSplitter]] = {}
         self._spool: Spool | None = None
+        self._session: tuple[Target, Session] | None = None
 
     def session(self, target: Target) -> Session:
-        return self._workshop.sessions.get(target)
+        session = self._workshop.sessions.get(target)
+        self._session = target, session
+        return session
+
+    def drop_session(self) -> None:
+        """Forget the session of this task, which was lost."""
+        if self._session is not None:
+            with suppress(Exception, SystemExit):
+                self._workshop.sessions.drop(*self._session)
 
     def read(self, script: PinnedScript) -> bytes:
         return self._workshop.scripts.read(script)

@@ -7,7 +7,7 @@ begun only by the call whose ``started`` record stuck.
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,9 @@ from wtsflow.ports import (
     Transport,
     Verb,
 )
+
+CLOSING = 10.0
+"""Seconds beyond the grace in which an execution that was asked to stop has to end."""
 
 BACKLOG = 256
 """Batches of lines that may wait for the run's thread before workers are held back."""
@@ -96,7 +99,6 @@ class Runner:
         self.parts = parts
         self.state = State(run)
         self.detached: list[tuple[Subscriber, Exception]] = []
-        self._names = Names(plan, self.state, values, {"name": actor.name, "uid": actor.uid})
         self._inbox: queue.SimpleQueue[_Ended | list[Line] | None] = queue.SimpleQueue()
         self._room = threading.BoundedSemaphore(BACKLOG)
         self._interrupt = interrupt or Interrupt()
@@ -110,6 +112,13 @@ class Runner:
         for value in values.values():
             if isinstance(value, Secret):
                 concealed.add(value)
+        self._names = Names(
+            plan,
+            self.state,
+            values,
+            {"name": actor.name, "uid": actor.uid, "host": actor.host},
+            mask=concealed.text,
+        )
         self._shop = Workshop(
             run=run,
             plan=plan,
@@ -129,18 +138,39 @@ class Runner:
 
     def go(self, opening: Mapping[str, Json]) -> State:
         """Open, perform and close the run. Raises RecordError: then nothing more was started."""
-        pool = ThreadPoolExecutor(self.plan.parallel, thread_name_prefix="task")
         try:
             self._publish([Event("opened", opening)])
             while self.state.closed is None:
-                self._turn(pool)
+                self._turn()
+        except BaseException:
+            self._over = True
+            self._give_up()
+            raise
         finally:
             self._over = True
-            pool.shutdown(wait=False, cancel_futures=True)
             self._shop.sessions.close()
         return self.state
 
-    def _turn(self, pool: ThreadPoolExecutor) -> None:
+    def _give_up(self) -> None:
+        """Nothing more can be written down: stop what runs, and wait for it no longer than that.
+
+        What still runs then is let go of; a further interrupt does so at once.
+        """
+        for cancel in self._cancels.values():
+            cancel.set()
+        presses = self._interrupt.count
+        clock = self.parts.clock
+        until = clock.monotonic() + self.plan.grace + CLOSING
+        while self._cancels and self._interrupt.count == presses:
+            left = until - clock.monotonic()
+            if left <= 0:
+                return
+            with suppress(queue.Empty):
+                came = self._inbox.get(timeout=min(left, 1.0))
+                if isinstance(came, _Ended):
+                    self._cancels.pop(came.task.name, None)
+
+    def _turn(self) -> None:
         self._heed()
         decision = decide(self._names, self.now())
         if decision.verdict is not None:
@@ -159,7 +189,7 @@ class Runner:
             stuck = {record.event.key for record in self._publish(events)}
             for task, arguments in begin:
                 if f"started/{task.name}" in stuck:
-                    self._dispatch(pool, task, arguments)
+                    self._dispatch(task, arguments)
             return
         self._take(decision.wake - self.now())
 
@@ -193,15 +223,22 @@ class Runner:
             }
         return Event(f"started/{task.name}", data)
 
-    def _dispatch(
-        self, pool: ThreadPoolExecutor, task: Task, arguments: Mapping[str, Json]
-    ) -> None:
+    def _dispatch(self, task: Task, arguments: Mapping[str, Json]) -> None:
+        """Let a thread do it: a daemon, so that none that hangs keeps the process from ending."""
         cancel = self._cancels[task.name] = threading.Event()
 
         def work() -> None:
-            self._inbox.put(_Ended(task, self._shop.perform(task, arguments, cancel)))
+            result = Result(Outcome.UNKNOWN, "a defect in wtsflow: its worker broke")
+            try:
+                result = self._shop.perform(task, arguments, cancel)
+            finally:
+                self._inbox.put(_Ended(task, result))
 
-        pool.submit(work)
+        try:
+            threading.Thread(target=work, name=f"task {task.name}", daemon=True).start()
+        except RuntimeError as error:
+            result = Result(Outcome.FAILED, f"nothing was sent: {error}")
+            self._inbox.put(_Ended(task, result))
 
     # --- publishing -----------------------------------------------------------------------
 
@@ -258,9 +295,10 @@ class Runner:
     def _finish(self, ended: Sequence[_Ended]) -> None:
         if not ended:
             return
-        self._publish([self._finished(one.task, one.result) for one in ended])
         for one in ended:
             self._cancels.pop(one.task.name, None)
+        self._publish([self._finished(one.task, one.result) for one in ended])
+        for one in ended:
             self.state.remember(one.task.path, one.task.target, one.result.outputs)
 
     @staticmethod
@@ -304,9 +342,12 @@ class Runner:
             self._publish([Event("stopping/hard", data), *lost])
 
     def _closing(self, verdict: Verdict) -> Event:
-        scope = self._names.scope(
-            Frame(names={"run": {"status": verdict.status, "success": verdict.good}})
-        )
+        run: dict[str, Json] = {
+            "id": self.state.run,
+            "status": verdict.status,
+            "success": verdict.good,
+        }
+        scope = self._names.scope(Frame(names={"run": run}))
         outputs: dict[str, Json] = {}
         for name, value in self.plan.workflow.outputs.items():
             try:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from math import isfinite
 
 from wtsflow.errors import PlanError
 from wtsflow.model.values import Json, Secret
@@ -9,6 +10,11 @@ from wtsflow.model.workflow import Type
 
 LIMIT = 1 << 20
 """Bytes of a last line that are looked at."""
+
+DEPTH = 32
+"""How deep lists and objects may stand in each other."""
+
+_LARGEST = 1 << 53
 
 
 class LastLine:
@@ -36,6 +42,7 @@ class LastLine:
 def outputs(written: bytes, last: bytes, declared: Mapping[str, Type] | None) -> dict[str, Json]:
     """The outputs of a script, with those declared ``secret`` as :class:`Secret`.
 
+    Rule: what two readers of JSON would understand differently (RFC 8259 §4, §6, §8.2) is refused.
     ``written`` is the content of ``$WTS_OUTPUT``, ``last`` the last line of standard output; the
     first wins. Secrets are taken from ``written`` only: what was printed was shown. Raises
     PlanError with what does not fit ``declared``.
@@ -72,12 +79,53 @@ def fits(value: Json, wanted: Type) -> bool:
 
 def _object(text: bytes, place: str) -> dict[str, Json]:
     try:
-        found = json.loads(text, parse_constant=_refused)
-    except (ValueError, RecursionError):
-        raise PlanError(f"{place} is not JSON") from None
-    if not isinstance(found, dict):
-        raise PlanError(f"{place} is not a JSON object")
+        found = json.loads(
+            text.decode(), parse_constant=_refused, object_pairs_hook=_once, parse_int=_small
+        )
+        if not isinstance(found, dict):
+            raise PlanError(f"{place} is not a JSON object")
+        _portable(found, DEPTH)
+    except (ValueError, RecursionError) as error:
+        why = f": {error.args[0]}" if isinstance(error, _Unclear) else ""
+        raise PlanError(f"{place} is not JSON{why}") from None
     return found
+
+
+class _Unclear(ValueError):
+    """JSON that is read differently by different readers."""
+
+
+def _small(digits: str) -> int:
+    if len(digits) > len(str(_LARGEST)) or abs(int(digits)) > _LARGEST:
+        raise _Unclear("a number is larger than 2^53")
+    return int(digits)
+
+
+def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _Unclear("a name is there twice in one object")
+    return found
+
+
+def _portable(value: Json, depth: int) -> None:
+    """Raises _Unclear for what cannot be written down so that everybody reads the same."""
+    if depth < 0:
+        raise _Unclear(f"it is more than {DEPTH} deep")
+    match value:
+        case str():
+            if not value.isascii() and any("\ud800" <= sign <= "\udfff" for sign in value):
+                raise _Unclear("a text holds half of a character")
+        case float():
+            if not isfinite(value):
+                raise _Unclear("a number is larger than there is")
+        case Mapping():
+            for key, item in value.items():
+                _portable(key, depth)
+                _portable(item, depth - 1)
+        case list():
+            for item in value:
+                _portable(item, depth - 1)
 
 
 def _refused(word: str) -> None:
