@@ -16,6 +16,7 @@ from tests.keeping import posix
 from tests.workspaces import Workspace
 from wtsflow.audit.reading import harmless
 from wtsflow.engine.needles import DROPPED, needles
+from wtsflow.errors import Exit
 
 pytestmark = [posix]
 SECRET = "kq7zWv-31x9"
@@ -217,11 +218,35 @@ def test_a_run_is_followed_from_another_terminal(place: Workspace) -> None:
     assert watched.returncode == running.returncode == 0
 
 
+def test_a_run_whose_process_was_killed_is_said_to_be_cut_off(place: Workspace) -> None:
+    running = place.start("run", "manifests/slow.yaml", start_new_session=True)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        found = shown(place, "runs", "list", "--status", "open")["runs"]
+        if found:
+            break
+    assert [run["alive"] for run in found] == [True]
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate(timeout=60)
+    run = found[0]["run"]
+    assert "cut off" in place.cli("runs", "list").stdout
+    assert shown(place, "runs", "list", "--status", "open")["runs"][0]["alive"] is False
+    seen = place.cli("runs", "show", run)
+    assert "running" not in seen.stdout
+    assert "cut off: begun" in seen.stdout
+    watched = place.cli("runs", "watch", run)
+    assert watched.returncode == Exit.UNKNOWN
+    for done in (seen, watched):
+        assert "look there before you run it again" in done.stderr
+    assert place.cli("run", "manifests/slow.yaml", "-q").returncode == 0
+    assert [path.stem for path in (place.state / "locks").iterdir()] == [run]
+
+
 def test_T41_a_killed_run_leaves_an_intact_log_and_an_edit_is_found(place: Workspace) -> None:
     running = place.start("run", "manifests/slow.yaml", start_new_session=True)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        if shown(place, "runs", "list", "--status", "open")["runs"]:
+        if any(run["alive"] for run in shown(place, "runs", "list")["runs"]):
             break
     os.killpg(running.pid, signal.SIGKILL)
     running.communicate(timeout=60)

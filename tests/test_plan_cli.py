@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -373,6 +374,18 @@ def test_a_lock_that_names_other_bytes_is_refused(place: Place) -> None:
     code, _out, err = place.cli("apply", str(path), "--check")
     assert code in (3, 6)
     assert "disk/look.sh" in err
+
+
+@pytest.mark.parametrize("words", [("plan", "disk", "-e", "group=web"), ("validate",)])
+def test_a_digest_that_does_not_fit_ends_with_mismatch(
+    place: Place, words: tuple[str, ...]
+) -> None:
+    lock = place.root / "wtsflow.lock"
+    lock.write_text(re.sub("sha256:.{8}", "sha256:00000000", lock.read_text()), encoding="utf-8")
+    shutil.rmtree(place.root / "cache", ignore_errors=True)
+    code, out, err = place.cli(*words)
+    assert code == 6
+    assert "locked as sha256:00000000" in out + err
 
 
 def test_a_plan_file_that_was_edited_is_refused(place: Place) -> None:

@@ -8,7 +8,8 @@
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from wtsflow.clock import SystemClock
 from wtsflow.engine.runner import Interrupt, Parts, Runner
 from wtsflow.engine.state import State
 from wtsflow.errors import Exit
+from wtsflow.files import file_lock, private_folder
 from wtsflow.model.plan import Actor, Plan
 from wtsflow.model.script import PinnedScript
 from wtsflow.model.values import Json
@@ -173,6 +175,18 @@ class App:
         """The folder with the output of a run's tasks."""
         return self.state / "spool" / run
 
+    @contextmanager
+    def driving(self, run: str) -> Iterator[None]:
+        """Hold a run's lock while this process performs it: a killed process holds none."""
+        path = driver(self.state, run)
+        private_folder(path.parent)
+        try:
+            with file_lock(path, 0):
+                yield
+        finally:
+            with suppress(OSError):
+                path.unlink()
+
     def close(self) -> None:
         """Let go of the files that were opened."""
         for name in ("audit", "journal", "scripts"):
@@ -214,9 +228,15 @@ class App:
             values=prepared.values,
             interrupt=interrupt,
         )
-        state = runner.go(_opening(prepared))
+        with self.driving(run):
+            state = runner.go(_opening(prepared))
         name = str(state.closed["exit"]["name"])  # type: ignore[index,call-overload]
         return Finished(run, Exit[name.upper()], state, runner.detached)
+
+
+def driver(state: Path, run: str) -> Path:
+    """The file that the process which performs a run holds locked."""
+    return state / "locks" / f"{run}.lock"
 
 
 class Bytes:

@@ -6,6 +6,7 @@
     ├── UsageError              2   the command line does not say what to do
     ├── InvalidError            3   something that was written down is wrong
     │   ├── ManifestError           a manifest: carries all its diagnostics
+    │   │   └── LockedElse      6       only its pins are wrong: not what was locked
     │   ├── PlanError               inputs, targets or scripts do not fit the workflow
     │   └── ConfigError             wtsflow.yaml, inventory, sidecar, lock: a file beside it
     ├── ConnectError            4   nothing ran on the target: safe to try again
@@ -133,6 +134,12 @@ class ManifestError(InvalidError):
         more = f" (and {len(diagnostics) - 1} more)" if len(diagnostics) > 1 else ""
         super().__init__(f"{first.message}{more}", cure=first.cure, location=first.location)
         self.diagnostics = diagnostics
+
+
+class LockedElse(ManifestError):
+    """All that is wrong with a manifest is that its scripts are not what was locked."""
+
+    exit = Exit.MISMATCH
 
 
 class PlanError(InvalidError):

@@ -33,7 +33,10 @@ def private_folder(path: Path, error: type[RecordError] = RecordError) -> Path:
         made = _make(path)
         found = path.stat(follow_symlinks=False)
     except OSError as problem:
-        raise error(f"cannot make the folder {path}: {problem.strerror}") from problem
+        raise error(
+            f"cannot make the folder {path}: {problem.strerror}",
+            cure="set WTSFLOW_STATE to a folder that you may write in",
+        ) from problem
     if not stat.S_ISDIR(found.st_mode):
         raise error(f"{path} is not a folder", cure="move it away; a symbolic link is not followed")
     _owned(found, path, error)
@@ -129,6 +132,17 @@ def file_lock(path: Path, patience: float) -> AbstractContextManager[object]:
         from filelock import FileLock
 
     return FileLock(path, timeout=patience, mode=0o600, poll_interval=0.001, fallback_to_soft=False)
+
+
+def held(path: Path) -> bool:
+    """Whether somebody holds the :func:`file_lock` of this path; a file that is not there: no."""
+    if not path.exists():
+        return False
+    try:
+        with file_lock(path, 0):
+            return False
+    except (TimeoutError, OSError):  # not ours to lock: then nothing is known against it
+        return True
 
 
 def network_file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:

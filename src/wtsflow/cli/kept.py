@@ -13,6 +13,8 @@ from wtsflow.model.text import did_you_mean
 if TYPE_CHECKING:
     from wtsflow.journals.sqlite import SqliteJournal, Summary
 
+CUT = "cut off"
+"""How a run stands whose process was killed: what ran then has an unknown outcome."""
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -44,9 +46,22 @@ def find_run(opened: "SqliteJournal", name: str) -> "Summary":
     raise UsageError(f"there is no run '{name}'", cure=near or "see: wtsflow runs list")
 
 
+def driven(run: str) -> bool:
+    """Whether a process still performs an open run: one that was killed does not."""
+    from wtsflow.app import driver
+    from wtsflow.files import held
+
+    return held(driver(frame().state, run))
+
+
+def status(run: "Summary") -> str:
+    """How a run stands: how it ended, ``open``, or ``cut off`` where its process is gone."""
+    return run.status or ("open" if driven(run.run) else CUT)
+
+
 def moment(text: str) -> str:
     """A time in UTC as records have it, from ``2h``, ``3d``, a date or RFC 3339."""
-    from wtsflow.app import SystemClock
+    from wtsflow.clock import SystemClock
 
     if short := re.fullmatch(r"(\d{1,6})([mhdw])", text):
         back = timedelta(**{_UNITS[short[2]]: int(short[1])})

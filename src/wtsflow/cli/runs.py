@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wtsflow.cli.common import Format, document, frame, note, out, stop
-from wtsflow.cli.kept import find_run, journal, local, mapping, short_ids
+from wtsflow.cli.kept import (
+    CUT,
+    driven,
+    find_run,
+    journal,
+    local,
+    mapping,
+    short_ids,
+    status as standing,
+)
 from wtsflow.cli.performing import RunFormat
 from wtsflow.cli.tables import needed, table
 from wtsflow.errors import Exit, UsageError
@@ -19,6 +28,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
+GONE = """\
+the process that performed it is gone: killed, or its machine went down
+what was running then may have taken effect or not: look there before you run it again"""
 POLL = 0.25
 """Seconds between two looks at the journal."""
 
@@ -44,7 +56,7 @@ def listing(
 ) -> None:
     """List runs, newest first.
 
-    A run is 'open' when it was begun and is not closed: it goes on, waits, or was killed.
+    A run is 'open' while it goes on, and 'cut off' when its process was killed before the end.
 
     Examples:
       wtsflow runs list
@@ -73,7 +85,7 @@ def _row(run: "Summary") -> tuple[str, ...]:
     return (
         run.run,
         local(run.started)[5:16],
-        run.status or "open",
+        standing(run),
         f"{run.workflow} {run.version}",
         str(run.targets),
         run.actor,
@@ -82,7 +94,9 @@ def _row(run: "Summary") -> tuple[str, ...]:
 
 
 def _facts(run: "Summary") -> dict[str, Any]:
-    return {**asdict(run), "status": run.status or "open", "ended": run.ended or None}
+    alive = not run.status and driven(run.run)
+    said = {"status": run.status or "open", "ended": run.ended or None, "alive": alive}
+    return {**asdict(run), **said}
 
 
 @app.command()
@@ -127,11 +141,12 @@ def _print_run(tally: "Tally", spool: Path) -> None:
     for spans in header(tally, here.width):
         out(painted(spans, style), raw=True)
     out()
+    alive = tally.closed is None and driven(tally.run)
     rows = []
     for attempt in tally.attempts.values():
         took = duration(attempt.duration_ms) if attempt.ended else ""
         code = "" if attempt.exit_code is None else str(attempt.exit_code)
-        ending = attempt.outcome or "running"
+        ending = attempt.outcome or ("running" if alive else "unknown")
         number = str(attempt.number) if attempt.number > 1 else ""
         rows.append((attempt.path, attempt.target, number, ending, code, took, attempt.message))
     if rows:
@@ -141,7 +156,10 @@ def _print_run(tally: "Tally", spool: Path) -> None:
     for path, reason in tally.skipped.items():
         out(f"{path}: skipped: {reason}")
     if tally.closed is None:
-        out(f"\n{tally.status} since {local(tally.begun)}; last record: {local(tally.time)}")
+        word = f"{tally.status} since" if alive else f"{CUT}: begun"
+        out(f"\n{word} {local(tally.begun)}; last record: {local(tally.time)}")
+        if not alive:
+            note(GONE)
         return
     for spans in summary(tally, here.width, str(spool) if spool.is_dir() else "", details=False):
         out(painted(spans, style), raw=True)
@@ -188,7 +206,8 @@ def watch(
 ) -> None:
     """Follow a run that goes on in another terminal, from its beginning to its end.
 
-    Ends with the run's own exit code. Lines of output are seen only where it was started.
+    Ends with the run's own exit code, or with 11 where its process was killed. Lines of output
+    are seen only where it was started.
 
     Examples:
       wtsflow runs watch
@@ -198,18 +217,22 @@ def watch(
 
     with journal() as opened:
         summary = find_run(opened, run)
-        _follow(opened, summary.run, format_)
+        closed = _follow(opened, summary.run, format_)
         records = opened.load(summary.run)
     if format_ is RunFormat.JSON:
         document(result(records))
+    if not closed:
+        note(GONE)
+        stop(Exit.UNKNOWN)
     name = mapping(records[-1].event.data.get("exit")).get("name")
     stop(Exit[str(name).upper()])
 
 
-def _follow(opened: "SqliteJournal", run: str, format_: RunFormat) -> None:
+def _follow(opened: "SqliteJournal", run: str, format_: RunFormat) -> bool:
+    """Show its records as they come; whether it was closed, and not just left by its process."""
     from contextlib import nullcontext
 
-    from wtsflow.app import SystemClock
+    from wtsflow.clock import SystemClock
     from wtsflow.ports import Subscriber
     from wtsflow.subscribers.console import Console
     from wtsflow.subscribers.jsonl import Stream
@@ -231,10 +254,12 @@ def _follow(opened: "SqliteJournal", run: str, format_: RunFormat) -> None:
         )
     with reader as told:
         see: Subscriber = told
-        last, closed = 0, False
-        while not closed:
+        last, closed, alive = 0, False, True
+        while not closed and alive:
+            alive = driven(run)  # before the look: what was written before it went is seen
             for record in opened.load(run, after=last):
                 see(record)
                 last, closed = record.seq, record.event.type == "closed"
-            if not closed:
+            if not closed and alive:
                 time.sleep(POLL)  # noqa: TID251 - a person watches
+    return closed

@@ -287,6 +287,7 @@ _CURES = (
     ("No space", "make room on the disk, then run it again"),
     ("readonly", "make the folder and the file writable (a read-only mount?)"),
     ("Read-only", "make the folder and the file writable (a read-only mount?)"),
+    ("unable to open", "make the folder and the file writable (a read-only mount?)"),
     ("locked", "another process has held it for long: see `wtsflow runs list`"),
     ("malformed", "keep the file as evidence, move it away; the audit log has the records"),
     ("not a database", "keep the file as evidence, move it away; the audit log has the records"),

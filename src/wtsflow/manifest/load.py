@@ -2,22 +2,28 @@
 
 from collections.abc import Iterable, Iterator
 
-from wtsflow.errors import Diagnostic, ManifestError, Severity
+from wtsflow.errors import Diagnostic, LockedElse, ManifestError, Severity
 from wtsflow.manifest.build import Builder
 from wtsflow.manifest.check import Check
 from wtsflow.manifest.scripts import Lookup, Scripts
 from wtsflow.model.workflow import Workflow
 from wtsflow.source import check, scan
 
+MISMATCH = "wts402"
+"""The rule of a script that is not what was locked."""
+
 
 def load(
     text: str | bytes, source: str, *, scripts: Lookup | None = None, strict: bool = False
 ) -> Workflow:
-    """Read a manifest. Raises ManifestError with every finding (with ``strict``: warnings too)."""
+    """Read a manifest. Raises ManifestError with every finding (with ``strict``: warnings too).
+
+    It is LockedElse where nothing is wrong but scripts that are not what was locked.
+    """
     workflow, findings = read(text, source, scripts=scripts)
     bad = tuple(each for each in findings if strict or each.severity is Severity.ERROR)
     if bad or workflow is None:
-        raise ManifestError(bad)
+        raise LockedElse(bad) if {each.rule for each in bad} == {MISMATCH} else ManifestError(bad)
     return workflow
 
 
