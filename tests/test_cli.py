@@ -638,6 +638,8 @@ def completed(line: str, **environ: str) -> list[str]:
         ("wtsflow --col", ["--color"]),
         ("wtsflow help exit", ["exit-codes"]),
         ("wtsflow completion ", ["bash", "zsh", "fish", "powershell"]),
+        ("wtsflow explain wts101 wts20", [f"wts20{number}" for number in range(1, 10)]),
+        ("wtsflow schema w", ["wtsflow-1", "workspace-1"]),
     ],
 )
 def test_a_shell_is_offered_words(line: str, words: list[str]) -> None:
@@ -668,6 +670,26 @@ def test_manifests_are_completed_by_folder_and_file(
         ("manifests/disk/", ""),
     ]
     assert complete.manifests("nowhere/x") == []
+
+
+def test_names_of_the_workspace_are_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wtsflow.yaml").write_text("wtsflow: 1\ninventory: hosts.yaml\n", encoding="utf-8")
+    (tmp_path / "hosts.yaml").write_text(
+        "wtsflow: 1\nhosts: { web1: {}, db1: {} }\ngroups: { web: { hosts: [web1] } }\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "wtsflow.lock").write_text("a/b.sh@1.0.0 tag:1\n", encoding="utf-8")
+    (tmp_path / "manifests" / "disk").mkdir(parents=True)
+    (tmp_path / "manifests" / "disk" / "clean.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    common.enter(common.Frame())
+    assert complete.manifests("di") == [("disk/clean", "")]
+    assert complete.targets("we") == [("web1", ""), ("web", "a group")]
+    assert complete.scripts("") == [("a/b.sh@1.0.0", "")]
+    (tmp_path / "hosts.yaml").chmod(0o755)
+    assert complete.targets("we") == []
 
 
 def test_no_run_is_completed_before_there_is_one(surroundings: Path) -> None:

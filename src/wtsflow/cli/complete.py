@@ -1,5 +1,6 @@
 """Values that a shell completes: for typer's ``autocompletion=``. Nothing here ever fails."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import wraps
@@ -29,10 +30,27 @@ def _never_failing(find: Callable[[str], Words]) -> Callable[[str], Words]:
 
 @_never_failing
 def manifests(incomplete: str) -> Words:
-    """Folders and YAML files that begin so."""
+    """Names of the workspace's manifests, and folders and YAML files, that begin so."""
     folder, _, start = incomplete.rpartition("/")
     place = Path(folder or ("/" if incomplete.startswith("/") else "."))
-    return [(word, "") for word in _files(place, incomplete.removesuffix(start), start)]
+    words = [word for word in _named() if word.startswith(incomplete)]
+    with suppress(OSError):
+        words += _files(place, incomplete.removesuffix(start), start)
+    return [(word, "") for word in words]
+
+
+def _named() -> list[str]:
+    """What ``run`` takes for a manifest's name."""
+    from wtsflow.errors import WtsflowError
+    from wtsflow.workspace import Workspace
+
+    try:
+        folder = Workspace.find(frame().start).manifests
+    except WtsflowError:
+        return []
+    return sorted(
+        path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")
+    )
 
 
 def _files(place: Path, prefix: str, start: str) -> Iterator[str]:
@@ -57,13 +75,41 @@ def rules(incomplete: str) -> Words:
 @_never_failing
 def runs(incomplete: str) -> Words:
     """Ids of the newest runs, with what they ran and how they ended."""
+    from contextlib import closing
+
     from wtsflow.journals.sqlite import SqliteJournal
 
     file = frame().state / "journal.sqlite"
     if not file.exists():
         return []
+    with closing(SqliteJournal(file)) as journal:
+        newest = journal.runs(limit=MOST)
     return [
         (run.run, f"{run.workflow} {run.status or 'open'}")
-        for run in SqliteJournal(file).runs(limit=MOST)
+        for run in newest
         if run.run.startswith(incomplete.upper())
     ]
+
+
+@_never_failing
+def targets(incomplete: str) -> Words:
+    """Hosts and groups. No inventory program is run for it."""
+    from wtsflow.workspace import Workspace
+
+    found = Workspace.find(frame().start)
+    if any(path.is_file() and os.access(path, os.X_OK) for path in found.inventories):
+        return []
+    listing = found.inventory()
+    hosts = [(name, "") for name in sorted(listing.members)]
+    groups = [(name, "a group") for name in sorted(listing.graph.groups)]
+    return [(name, said) for name, said in hosts + groups if name.startswith(incomplete)]
+
+
+@_never_failing
+def scripts(incomplete: str) -> Words:
+    """Scripts that the lock names, each with its version."""
+    from wtsflow.workspace import Workspace
+
+    text = Workspace.find(frame().start).lock.read_text(encoding="utf-8")
+    pins = sorted({line.split(" ")[0] for line in text.splitlines() if "@" in line})
+    return [(pin, "") for pin in pins if pin.startswith(incomplete)]

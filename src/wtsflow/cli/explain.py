@@ -4,13 +4,19 @@ from typing import Annotated
 
 import typer
 
+from wtsflow.cli import complete
 from wtsflow.cli.common import Format, document, out
 from wtsflow.errors import UsageError
 
 
 def command(
     rules: Annotated[
-        list[str] | None, typer.Argument(metavar="RULE...", help="Ids of rules, such as wts101.")
+        list[str] | None,
+        typer.Argument(
+            metavar="RULE...",
+            help="Ids of rules, such as wts101.",
+            autocompletion=complete.rules,
+        ),
     ] = None,
     listing: Annotated[
         bool, typer.Option("--list", help="List all rules.", show_default=False)

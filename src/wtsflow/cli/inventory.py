@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wtsflow.cli import complete
 from wtsflow.cli.common import Format, document, frame, note, out
 from wtsflow.cli.request import configured, limit
 from wtsflow.cli.tables import table
@@ -136,7 +137,9 @@ def _branch(listing: "Listing", name: str, names: set[str], indent: str) -> Iter
 
 @app.command()
 def show(
-    host: Annotated[str, typer.Argument(metavar="HOST", help="A host's name.")],
+    host: Annotated[
+        str, typer.Argument(metavar="HOST", help="A host's name.", autocompletion=complete.targets)
+    ],
     inventory: Annotated[list[Path] | None, INVENTORY] = None,
     format_: Annotated[Format, FORMAT] = Format.TEXT,
 ) -> None:

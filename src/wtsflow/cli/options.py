@@ -33,6 +33,7 @@ Limit: TypeAlias = Annotated[
         "-l",
         metavar="PATTERN",
         help="Only these targets: web*:!web3, @FILE, or '-'.",
+        autocompletion=complete.targets,
     ),
 ]
 Inventories: TypeAlias = Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wtsflow.cli import complete
 from wtsflow.cli.common import Format, document, frame, note, out, stop
 from wtsflow.cli.kept import (
     CUT,
@@ -35,7 +36,12 @@ POLL = 0.25
 """Seconds between two looks at the journal."""
 
 RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, or latest.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's id, the beginning of one, or latest.",
+        autocompletion=complete.runs,
+    ),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print.")]
 

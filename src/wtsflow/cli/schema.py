@@ -15,7 +15,10 @@ def command(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="Which schema: " + ", ".join(NAMES) + ".", show_default=True
+            metavar="NAME",
+            autocompletion=lambda: list(NAMES),
+            help="Which schema: " + ", ".join(NAMES) + ".",
+            show_default=True,
         ),
     ] = NAMES[0],
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wtsflow.cli import scripts_text as text
+from wtsflow.cli import complete, scripts_text as text
 from wtsflow.cli.common import Format, document, frame, note, workspace
 from wtsflow.errors import ConfigError, UsageError
 
@@ -97,7 +97,12 @@ def list_(
 
 @app.command()
 def show(
-    script: Annotated[str, typer.Argument(metavar="SCRIPT[@VERSION]", help="Which one.")],
+    script: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCRIPT[@VERSION]", help="Which one.", autocompletion=complete.scripts
+        ),
+    ],
     format_: Annotated[Format, FORMAT] = Format.TEXT,
 ) -> None:
     """Show what a script takes and leaves, where that knowledge comes from, and who uses it.
@@ -260,7 +265,12 @@ def release(
 
 @app.command()
 def impact(
-    script: Annotated[str, typer.Argument(metavar="SCRIPT[@VERSION]", help="Which one.")],
+    script: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCRIPT[@VERSION]", help="Which one.", autocompletion=complete.scripts
+        ),
+    ],
     to: Annotated[
         str, typer.Option("--to", metavar="VERSION", help="Compared with; default: the newest.")
     ] = "",
