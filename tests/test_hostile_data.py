@@ -64,6 +64,59 @@ def test_T07_a_hostile_output_reaches_the_next_step_byte_by_byte(tmp_path: Path)
     assert list(tmp_path.rglob("canary")) == []
 
 
+STRICT = """\
+wtsflow: 1
+name: strict
+version: 1.0.0
+title: What a step left is held against what the next one takes
+owner: tests
+steps:
+  - id: first
+    script: loose.sh@1.0.0
+    outputs: { word: string, many: any }
+  - id: pattern
+    script: pattern.sh@1.0.0
+    needs: [first]
+    with: { word: $(steps.first.outputs.word) }
+    on_failure: continue
+  - id: number
+    script: number.sh@1.0.0
+    needs: [first]
+    with: { many: $(steps.first.outputs.many) }
+    on_failure: continue
+  - id: choice
+    script: choice.sh@1.0.0
+    needs: [first]
+    with: { word: $(steps.first.outputs.word) }
+    on_failure: continue
+"""
+TOUCH = '#!/bin/sh\ntouch "$WTS_CANARY_FOLDER/canary"\n'
+STRICT_SCRIPTS = {
+    "loose.sh": """#!/bin/sh\necho '{"word": "$(id); --rm", "many": "5; reboot"}'\n""",
+    "pattern.sh": TOUCH,
+    "pattern.sh.yaml": 'parameters: { word: { type: string, pattern: "[a-z]+" } }\n',
+    "number.sh": TOUCH,
+    "number.sh.yaml": "parameters: { many: number }\n",
+    "choice.sh": TOUCH,
+    "choice.sh.yaml": "parameters: { word: { type: string, choices: [on, off] } }\n",
+}
+
+
+def test_T07_an_output_that_the_next_script_does_not_take_is_not_given_to_it(
+    tmp_path: Path,
+) -> None:
+    workspace = Workspace.make(tmp_path, STRICT_SCRIPTS, {"strict.yaml": STRICT})
+    workspace.environ["WTS_CANARY_FOLDER"] = str(tmp_path)
+    done = workspace.cli("run", "strict", "--format", "json")
+    steps = {step["path"]: step for step in json.loads(done.stdout)["steps"]}
+    assert steps["first"]["outcome"] == "success", done.stderr
+    assert "does not match" in steps["pattern"]["message"]
+    assert "not a number" in steps["number"]["message"]
+    assert "not one of its choices" in steps["choice"]["message"]
+    assert {steps[name]["outcome"] for name in ("pattern", "number", "choice")} == {"failed"}
+    assert list(tmp_path.rglob("canary")) == []
+
+
 def test_T14_no_xml_is_ever_read() -> None:
     imported, read = [], []
     for path in SOURCES:

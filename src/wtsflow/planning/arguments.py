@@ -2,23 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from wtsflow.fit import Misfit, takes
 from wtsflow.model.expression import ExpressionError, fill
 from wtsflow.model.plan import Plan
-from wtsflow.model.script import Parameter, PinnedScript
+from wtsflow.model.script import PinnedScript
 from wtsflow.model.text import did_you_mean, listed, shown
-from wtsflow.model.values import Json, Secret
-from wtsflow.model.workflow import Script, Step, Type
-from wtsflow.planning.fit import Misfit, fits
+from wtsflow.model.workflow import Script, Step
 from wtsflow.planning.mentions import names
 from wtsflow.planning.place import Placed
-
-_KINDS: Mapping[Type, tuple[type, ...]] = {
-    Type.STRING: (str,),
-    Type.SECRET: (str, Secret),
-    Type.NUMBER: (int, float),
-    Type.BOOLEAN: (bool,),
-    Type.LIST: (list, tuple),
-}
 
 
 def misfits(
@@ -60,22 +51,6 @@ def _of_script(step: Step, script: PinnedScript, scope: Mapping[str, object]) ->
         except ExpressionError:
             continue  # the engine says why, at its step
         try:
-            _fits(f"{name}: '{key}'", value, parameters[key])
+            takes(f"{name}: '{key}'", value, parameters[key])
         except Misfit as misfit:
             yield misfit
-
-
-def _fits(what: str, value: Json, parameter: Parameter) -> None:
-    if isinstance(value, Secret) and not parameter.secret:
-        raise Misfit(
-            f"{what} would show a secret", "declare the parameter as 'secret' in its sidecar"
-        )
-    if value is None:
-        if parameter.required:
-            raise Misfit(f"{what} has no value")
-        return
-    kinds = _KINDS.get(parameter.type)
-    wrong = kinds is not None and not isinstance(value, kinds)
-    if wrong or (parameter.type is Type.NUMBER and isinstance(value, bool)):
-        raise Misfit(f"{what} is '{shown(value)}', not a {parameter.type}")
-    fits(what, value, parameter)

@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import cast
 
+from wtsflow.fit import Misfit, fits, together
 from wtsflow.model.expression import MAX_VALUE
 from wtsflow.model.text import did_you_mean, listed, shown
 from wtsflow.model.values import Json, Secret
 from wtsflow.model.workflow import Input, Type, Workflow
-from wtsflow.planning.fit import Misfit, fits, together
 
 WHOLE = 2**53
 """Whole numbers from here on are not the same in every JSON reader."""

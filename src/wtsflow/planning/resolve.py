@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 from wtsflow.errors import DeniedError, PlanError
+from wtsflow.fit import together
 from wtsflow.model.expression import AbsentError, ExpressionError, condition
 from wtsflow.model.plan import Actor, Plan, Target
 from wtsflow.model.values import Json, masked
 from wtsflow.model.workflow import Workflow
 from wtsflow.planning.arguments import misfits
-from wtsflow.planning.fit import together
 from wtsflow.planning.pick import pick
 from wtsflow.planning.place import placed
 from wtsflow.planning.targets import machines, refuse_unreachable

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wtsflow.errors import ConfigError, PlanError
+from wtsflow.fit import Misfit, takes
 from wtsflow.model.plan import Target
 from wtsflow.model.record import Outcome, Result, Task
 from wtsflow.model.script import PinnedScript
@@ -54,6 +55,7 @@ def _invocation(
     arguments: Mapping[str, Json],
     tools: Tools,
 ) -> RunScript:
+    _refuse_misfits(script, arguments)
     content = tools.read(script)
     given = passed(script, arguments)
     run_as = task.step.run_as or script.interface.run_as or target.run_as
@@ -76,6 +78,17 @@ def _invocation(
         run_as=run_as,
         password=_password(run_as, target, tools),
     )
+
+
+def _refuse_misfits(script: PinnedScript, arguments: Mapping[str, Json]) -> None:
+    """Values that came from other steps are held against what the script declares, like inputs."""
+    known = script.interface.parameters or {}
+    for name, value in arguments.items():
+        if name in known:
+            try:
+                takes(f"with: '{name}'", value, known[name])
+            except Misfit as misfit:
+                raise PlanError(misfit.message, cure=misfit.cure) from None
 
 
 def _password(run_as: str, target: Target, tools: Tools) -> Secret | None:

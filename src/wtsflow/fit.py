@@ -1,12 +1,21 @@
 """Whether a value fits what was declared for it: an input, or a script's parameter."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from wtsflow.errors import Location, PlanError
+from wtsflow.model.script import Parameter
 from wtsflow.model.text import did_you_mean, listed, shown
 from wtsflow.model.values import Json, Secret
 from wtsflow.model.workflow import Type
+
+_KINDS: Mapping[Type, tuple[type, ...]] = {
+    Type.STRING: (str,),
+    Type.SECRET: (str, Secret),
+    Type.NUMBER: (int, float),
+    Type.BOOLEAN: (bool,),
+    Type.LIST: (list, tuple),
+}
 
 
 class Misfit(Exception):
@@ -53,6 +62,23 @@ def fits(what: str, value: Json, declared: Declared) -> None:
         clear = item.reveal() if isinstance(item, Secret) else item
         name = what if hidden else f"{what} is '{shown(_written(clear))}'"
         _one(name, clear, declared)
+
+
+def takes(what: str, value: Json, parameter: Parameter) -> None:
+    """Raise Misfit unless a script's parameter takes the value: type, choices, pattern, limits."""
+    if isinstance(value, Secret) and not parameter.secret:
+        raise Misfit(
+            f"{what} would show a secret", "declare the parameter as 'secret' in its sidecar"
+        )
+    if value is None:
+        if parameter.required:
+            raise Misfit(f"{what} has no value")
+        return
+    kinds = _KINDS.get(parameter.type)
+    wrong = kinds is not None and not isinstance(value, kinds)
+    if wrong or (parameter.type is Type.NUMBER and isinstance(value, bool)):
+        raise Misfit(f"{what} is '{shown(value)}', not a {parameter.type}")
+    fits(what, value, parameter)
 
 
 def _one(what: str, value: Json, declared: Declared) -> None:
