@@ -356,3 +356,21 @@ def test_an_expression_is_its_text() -> None:
 )  # fmt: skip
 def test_values_are_written_in_one_way(given_value: object, text: str) -> None:
     assert as_text(given_value) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["join([inputs.p])", "join(inputs.l, '')", "string(inputs.m)", "contains(inputs.l, 'x')"],
+)
+def test_no_function_takes_a_secret_out_of_a_list_or_a_map(text: str) -> None:
+    secret = Secret("s3cr3t-value")
+    scope = {"inputs": {"p": secret, "l": [secret], "m": {"a": secret}}}
+    with pytest.raises(ExpressionError, match="does not take a secret"):
+        evaluate(parse(text), scope)
+
+
+def test_a_secret_that_is_looked_up_is_not_in_the_message() -> None:
+    scope = {"inputs": {"p": Secret("s3cr3t-value"), "m": {"a": 1}}}
+    with pytest.raises(ExpressionError) as caught:
+        evaluate(parse("inputs.m[inputs.p]"), scope)
+    assert "s3cr3t" not in caught.value.message

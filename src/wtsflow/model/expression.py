@@ -25,7 +25,7 @@ from wtsflow.model.syntax import (
     column,
     parse,
 )
-from wtsflow.model.values import Json, Secret
+from wtsflow.model.values import Json, Secret, holds_secret
 
 __all__ = [
     "CONSTANTS",
@@ -228,6 +228,8 @@ class _Evaluation:
         raise AbsentError(f"'{node.id}' has no value here", column(self.expression, node))
 
     def entry(self, node: ast.expr, whole: Any, key: Any) -> Any:
+        if isinstance(key, Secret):
+            raise self.fail(node, "a secret is not looked up")
         try:
             if isinstance(whole, Mapping) and isinstance(key, str):
                 return whole[key]
@@ -312,7 +314,7 @@ class _Evaluation:
         if function.lazy:
             return self.lazy(name, node.args)
         values = [self.value(item) for item in node.args]
-        if any(isinstance(value, Secret) for value in values):
+        if any(holds_secret(value) for value in values):
             raise self.fail(node, f"'{name}' does not take a secret")
         try:
             return function.body(*values)

@@ -40,6 +40,19 @@ class Secret:
         raise TypeError("a secret is not pickled")
 
 
+def holds_secret(value: Json) -> bool:
+    """Whether a secret is anywhere in ``value``."""
+    match value:
+        case Secret():
+            return True
+        case Mapping():
+            return any(holds_secret(item) for item in value.values())
+        case list() | tuple():
+            return any(holds_secret(item) for item in value)
+        case _:
+            return False
+
+
 def masked(value: Json) -> Json:
     """Return ``value`` with every :class:`Secret` in it replaced by the mask."""
     match value:

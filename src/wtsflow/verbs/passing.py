@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from wtsflow.errors import PlanError
 from wtsflow.model.expression import as_text
 from wtsflow.model.script import Interface, Language, Parameter, Passing, PinnedScript
-from wtsflow.model.values import Json, Secret
+from wtsflow.model.values import Json, Secret, holds_secret
 
 PREFIX = "WTS_PARAM_"
 _SHEBANG = re.compile(rb"#![ \t]*([!-~]+)(?:[ \t]+([ -~]+?))?[ \t]*\r?\n")
@@ -57,19 +57,6 @@ def passed(script: PinnedScript, values: Mapping[str, Json]) -> Passed:
     elif way is Passing.FLAGS:
         found.arguments = _flags(script.language, interface, plain)
     return found
-
-
-def holds_secret(value: Json) -> bool:
-    """Whether a secret is anywhere in ``value``."""
-    match value:
-        case Secret():
-            return True
-        case Mapping():
-            return any(holds_secret(item) for item in value.values())
-        case list() | tuple():
-            return any(holds_secret(item) for item in value)
-        case _:
-            return False
 
 
 def _revealed(value: Json) -> Json:
