@@ -15,7 +15,10 @@ from wtsflow.transports.supervisor import Said
 from wtsflow.transports.wire import Ended, Stream
 
 DRAIN = 0.5
-"""Seconds that output may still come after the script has ended, while somebody holds its pipe."""
+"""Seconds of silence after the script's end, while somebody holds its pipe, that are enough."""
+
+LONGEST_DRAIN = 10.0
+"""Seconds after which whoever still writes into the script's pipe is cut off."""
 
 GIVE_UP = 2.0
 """Seconds after which a drain that was asked for is no longer waited for."""
@@ -91,6 +94,8 @@ class SupervisedExecution:
                 return self._finish(reuse=False)
             raise self._lost(end) from None
         shown: list[Signal] = []
+        if items:
+            state.heard()
         for stream, item in items:
             output = state.see(stream, item)
             if output:
@@ -100,6 +105,8 @@ class SupervisedExecution:
         if state.must_drain():
             threading.Thread(target=self._drain, daemon=True).start()
         if state.hopeless():
+            if state.torn:
+                raise self._lost(Ended("no answer came", lost=True))
             return [*shown, *self._finish(reuse=False)]
         return shown if items else [Idle()]
 
@@ -159,11 +166,22 @@ class _Ending:
         self._ended: set[Stream] = set()
         self._output: list[bytes] | None = None
         self._exited_at = 0.0
+        self._heard_at = 0.0
+        self._drained_at = 0.0
         self._draining = False
         self._timed_out = False
         self.code: int | None = None
         self.stop: Stop | None = None
         self.stop_until: float | None = None
+
+    def heard(self) -> None:
+        """Something came: what is still on its way is worth waiting for."""
+        self._heard_at = self._monotonic()
+
+    @property
+    def torn(self) -> bool:
+        """Whether what the script wrote as its outputs has come in part only."""
+        return self._output is not None and "stderr" not in self._ended
 
     def see(self, stream: Stream, item: bytes | Said) -> bytes:
         """Take in one item; what of it is output."""
@@ -201,7 +219,10 @@ class _Ending:
         """Whether it is time to ask for the streams to be let go; true once."""
         if self.code is None or self._draining or len(self._ended) == len(STREAMS):
             return False
-        self._draining = self._monotonic() > self._exited_at + DRAIN
+        quiet_since = max(self._exited_at, self._heard_at)
+        now = self._monotonic()
+        self._draining = now > min(quiet_since + DRAIN, self._exited_at + LONGEST_DRAIN)
+        self._drained_at = now
         return self._draining
 
     def hopeless(self) -> bool:
@@ -209,7 +230,7 @@ class _Ending:
         now = self._monotonic()
         if self.stop_until is not None and now > self.stop_until:
             return True
-        return self._draining and now > self._exited_at + DRAIN + GIVE_UP
+        return self._draining and now > max(self._drained_at, self._heard_at) + GIVE_UP
 
     def exited(self) -> Exited:
         """The end, as far as it is known."""
