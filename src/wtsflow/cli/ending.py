@@ -111,12 +111,18 @@ def concealed(text: str, here: Frame) -> str:
     """Return ``text`` without the secrets that the command read."""
     if not here.secrets:
         return text
+    from wtsflow.engine.needles import refuse_unmaskable
     from wtsflow.engine.redact import Redactor
 
-    try:
-        return Redactor(here.secrets).text(text)
-    except WtsflowError:  # one is too short to be masked: then nothing is shown
-        return MASK
+    strong = []
+    for secret in here.secrets:
+        try:
+            refuse_unmaskable(secret.reveal())
+            strong.append(secret)
+        except WtsflowError:  # nothing was run with it; the message that says so has to be read
+            if weak := secret.reveal():
+                text = text.replace(weak, MASK)
+    return Redactor(strong).text(text)
 
 
 def _kept(text: str) -> Path | None:
