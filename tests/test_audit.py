@@ -572,3 +572,14 @@ def test_evidence_says_what_the_record_says(tmp_path: Path) -> None:
     said = [body for body in bodies(tmp_path) if "run" in body]
     for record, body in zip(records, said, strict=True):
         assert {key: body[key] for key in evidence(record)} == evidence(record)
+
+
+def test_a_lock_is_held_until_its_holder_goes(tmp_path: Path) -> None:
+    from wtsflow.files import file_lock, held
+
+    path = tmp_path / "run.lock"
+    assert not held(path)
+    with file_lock(path, 0):
+        assert held(path)
+    assert path.exists()
+    assert not held(path)

@@ -69,8 +69,9 @@ steps:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     made = Workspace.make(
         tmp_path_factory.mktemp("kept"),
-        {"leak.sh": LEAK, "leak.sh.yaml": SIDECAR, "slow.sh": "#!/bin/sh\nsleep 2\n"},
-        {"leak.yaml": MANIFEST, "slow.yaml": SLOW},
+        {"leak.sh": LEAK, "leak.sh.yaml": SIDECAR, "slow.sh": "#!/bin/sh\nsleep 2\n"}
+        | {"long.sh": "#!/bin/sh\nsleep 60\n"},
+        {"leak.yaml": MANIFEST, "slow.yaml": SLOW, "long.yaml": SLOW.replace("slow", "long")},
     )
     made.environ["WTSFLOW_INPUT_TOKEN"] = SECRET
     done = made.cli("run", "manifests/leak.yaml", "-vvv")
@@ -219,7 +220,7 @@ def test_a_run_is_followed_from_another_terminal(place: Workspace) -> None:
 
 
 def test_a_run_whose_process_was_killed_is_said_to_be_cut_off(place: Workspace) -> None:
-    running = place.start("run", "manifests/slow.yaml", start_new_session=True)
+    running = place.start("run", "manifests/long.yaml", start_new_session=True)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         found = shown(place, "runs", "list", "--status", "open")["runs"]
@@ -243,7 +244,7 @@ def test_a_run_whose_process_was_killed_is_said_to_be_cut_off(place: Workspace) 
 
 
 def test_T41_a_killed_run_leaves_an_intact_log_and_an_edit_is_found(place: Workspace) -> None:
-    running = place.start("run", "manifests/slow.yaml", start_new_session=True)
+    running = place.start("run", "manifests/long.yaml", start_new_session=True)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if any(run["alive"] for run in shown(place, "runs", "list")["runs"]):

@@ -62,6 +62,10 @@ def present_actor() -> Actor:
     return Actor(name, str(uid), host)
 
 
+DRIVER = 5.0
+"""Seconds to wait for a run's lock: who looks whether it is held may hold it for a moment."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A plan that can be performed: with the values of its inputs, secrets among them."""
@@ -181,7 +185,7 @@ class App:
         path = driver(self.state, run)
         private_folder(path.parent)
         try:
-            with file_lock(path, 0):
+            with file_lock(path, DRIVER):
                 yield
         finally:
             with suppress(OSError):

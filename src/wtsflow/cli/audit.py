@@ -1,6 +1,5 @@
 """``wtsflow audit``: the evidence, proven, shown and taken out."""
 
-import sys
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wtsflow.cli.common import Format, document, frame, note, out, stop
+from wtsflow.cli.common import Format, document, frame, note, out, stop, write_bytes
 from wtsflow.cli.kept import find_run, journal, local, moment, short_ids
 from wtsflow.cli.tables import needed, table
 from wtsflow.errors import AuditError, Exit, UsageError
@@ -200,8 +199,7 @@ def export(
 
     parts = FORMATS[format_.value](lines(_folder(), _wanted(run, since, event, actor)))
     if file is None:
-        for part in parts:
-            sys.stdout.buffer.write(part)
+        write_bytes(parts)
         return
     try:
         with file.open("xb") as opened:

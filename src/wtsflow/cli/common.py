@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from wtsflow.cli.style import colored
-from wtsflow.errors import Exit
+from wtsflow.errors import Exit, UsageError
 from wtsflow.model.terminal import Style, visible
 from wtsflow.model.values import Secret, masked
 
@@ -147,14 +147,38 @@ def document(data: Mapping[str, Any], *, indent: int | None = 2) -> None:
 
 
 def write(stream: TextIO | None, text: str) -> None:
-    """Write one line; a reader that went away (``| head``) ends the output, not the command."""
+    """Write one line; a reader that went away (``| head``) ends the output, not the command.
+
+    Raises UsageError where a result cannot be written (a full disk); a message is then just lost.
+    """
     if stream is None:  # closed by the caller: `>&-`
         return
-    try:
+    with _going_on(stream):
         stream.write(text + "\n")
         stream.flush()
+
+
+def write_bytes(data: Iterable[bytes]) -> None:
+    """Write bytes to standard output as they are. Raises UsageError like :func:`write`."""
+    with _going_on(sys.stdout):
+        for block in data:
+            sys.stdout.buffer.write(block)
+        sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _going_on(stream: TextIO) -> Iterator[None]:
+    try:
+        yield
     except BrokenPipeError:
         silence(stream)
+    except OSError as error:
+        silence(stream)
+        if stream is sys.stdout:
+            raise UsageError(
+                f"standard output cannot be written: {error.strerror}",
+                cure="make room on the disk, or send the output elsewhere",
+            ) from None
 
 
 def silence(stream: TextIO) -> None:
