@@ -277,6 +277,19 @@ def test_nothing_is_asked_without_a_terminal(place: Place, monkeypatch: pytest.M
     assert place.cli("plan", "disk")[0] == 3
 
 
+def test_nothing_is_asked_before_a_wrong_name_is_refused(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> str:
+        raise AssertionError
+
+    monkeypatch.setattr("wtsflow.cli.request.terminal", lambda: True)
+    monkeypatch.setattr("typer.prompt", never)
+    code, _out, err = place.cli("plan", "disk", "--input", "dais=3")
+    assert code == 3
+    assert "has no input 'dais'" in err
+
+
 def test_a_terminal_is_asked_for_what_is_missing(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,7 +130,8 @@ def answers(
     for name in request.files:
         given.update(from_file(name))
     given.update(from_pairs(request.inputs, workflow))
-    if request.ask and terminal():
+    known = given.keys() <= workflow.inputs.keys()  # else binding refuses: ask for nothing first
+    if request.ask and known and terminal():
         for declared in workflow.inputs.values():
             wanted = declared.required if only is None else declared.name in only
             if wanted and given.get(declared.name) is None:
