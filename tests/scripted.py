@@ -96,9 +96,9 @@ class Scripts:
     def __init__(self, interface: Interface) -> None:
         self.interface = interface
 
-    def resolve(self, pin: str, **_: object) -> PinnedScript:
+    def resolve(self, pin: str, **_more: object) -> PinnedScript:
         digest = hashlib.sha256(CONTENT).hexdigest()
-        path, _, version = pin.rpartition("@")
+        path, version = pin.rsplit("@", 1)
         return PinnedScript(pin, path, version, "c", "b", digest, Language.SHELL, self.interface)
 
     def read(self, script: PinnedScript) -> bytes:

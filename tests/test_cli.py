@@ -624,7 +624,7 @@ def test_a_terminal_gets_colour_and_a_pipe_does_not() -> None:
 def test_output_that_cannot_be_written_is_no_defect(number: int, code: Exit, said: str) -> None:
     words = ["help", "exit-codes"] if number == 1 else ["runn"]
     with Path("/dev/full").open("w") as full:
-        streams = {"stdout": full, "stderr": subprocess.PIPE}
+        streams: dict = {"stdout": full, "stderr": subprocess.PIPE}
         if number == 2:
             streams = {"stdout": subprocess.PIPE, "stderr": full}
         done = subprocess.run([sys.executable, "-m", "wtsflow", *words], check=False, **streams)

@@ -86,7 +86,7 @@ def test_when_the_journal_fails_nothing_more_begins(tmp_path):
             raise JournalError("disk full")
         return real(run, events, time=time)
 
-    runner.parts.journal.record = record  # type: ignore[method-assign]
+    runner.parts.journal.record = record
     with pytest.raises(JournalError, match="disk full"):
         runner.go({})
     assert {job.name for _, job in range_.started} == {"one.sh"}
@@ -177,7 +177,7 @@ class Countable:
 
 def sessions() -> tuple[Sessions, Countable, Target]:
     transport = Countable()
-    found = Sessions({"x": lambda: transport}, credentials=None)  # type: ignore[arg-type,dict-item]
+    found = Sessions({"x": lambda: transport}, credentials=None)  # type: ignore[arg-type]
     return found, transport, Target("web1", transport="x")
 
 
@@ -216,7 +216,7 @@ def test_a_session_that_does_not_close_is_not_waited_for_for_ever():
     found, _, target = sessions()
     session = found.get(target)
     release = threading.Event()
-    session.close = lambda: release.wait(60)  # type: ignore[method-assign]
+    session.close = lambda: release.wait(60)
     begun = time.monotonic()
     found.close(patience=0.2)
     assert time.monotonic() - begun < 20
@@ -432,3 +432,32 @@ def test_T38_the_very_first_record_is_masked(tmp_path):
     runner.go({"words": f"x {SECRET} y", "value": Secret(SECRET)})
     opened = runner.parts.journal.load(runner.state.run)[0]
     assert opened.event.data == {"words": "x ******** y", "value": "********"}
+
+
+# --- floods -----------------------------------------------------------------------------------
+
+
+def test_T43_an_interrupt_is_heard_through_an_endless_flood_of_output(tmp_path):
+    interrupt, release = Interrupt(), threading.Event()
+
+    def play(target, invocation):
+        while not release.is_set():
+            yield Output("stdout", b"flood\n" * 100)
+        yield Exited(0)
+
+    range_ = Scripted(play)
+
+    def press():
+        wait_for(lambda: len(range_.started) == 3)
+        time.sleep(0.3)
+        interrupt(Exit.INTERRUPTED, "Ctrl-C")
+        interrupt(Exit.INTERRUPTED, "Ctrl-C")
+
+    threading.Thread(target=press).start()
+    guard = threading.Timer(20, release.set)
+    guard.start()
+    ran = perform(tmp_path, ONE, range_, interrupt=interrupt, subscribers=(lambda seen: time.sleep(0.001),))
+    assert not release.is_set(), "the run ended only because the flood did"
+    release.set()
+    guard.cancel()
+    assert ran.data("closed")["exit"]["code"] == 130

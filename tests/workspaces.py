@@ -36,7 +36,10 @@ class Workspace:
         made = cls(folder / "workspace")
         made.write("wtsflow.yaml", "wtsflow: 1\nscripts: .\ninventory: inventory.yaml\n")
         made.write("inventory.yaml", inventory)
-        for name, text in {**scripts, **{f"manifests/{n}": t for n, t in manifests.items()}}.items():
+        for name, text in {
+            **scripts,
+            **{f"manifests/{n}": t for n, t in manifests.items()},
+        }.items():
             made.write(name, text)
         made.git("init", "-q")
         made.git("add", "-A")
@@ -81,7 +84,7 @@ class Workspace:
         return {**kept, **places, **self.environ}
 
     def start(self, *args: str, **more: object) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process: subprocess.Popen[str] = subprocess.Popen(
             [sys.executable, "-m", "wtsflow", *args],
             cwd=self.root,
             env=self.environment(),
@@ -91,6 +94,7 @@ class Workspace:
             text=True,
             **more,  # type: ignore[call-overload]
         )
+        return process
 
     def cli(self, *args: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         process = self.start(*args)
@@ -101,4 +105,5 @@ class Workspace:
         """The result document of ``wtsflow run --format json``."""
         done = self.cli("run", f"manifests/{manifest}", "--format", "json", *args)
         assert done.stdout, done.stderr
-        return json.loads(done.stdout)
+        found: dict = json.loads(done.stdout)
+        return found

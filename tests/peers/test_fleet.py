@@ -46,7 +46,7 @@ steps:
 
 
 def fleet(sshd: Sshd, folder: Path, manifests: dict[str, str], count: int = 20) -> Workspace:
-    settings = {key: value for key, value in sshd.settings.items()}
+    settings = dict(sshd.settings)
     hosts = {
         f"web{n:02}": {"host": f"127.0.1.{n}", "port": sshd.port, "os": "linux"}
         for n in range(1, count + 1)
@@ -101,12 +101,17 @@ def _marked(mark: str) -> list[str]:
 
 def test_grandchildren_that_ignore_term_are_gone_within_the_grace(sshd: Sshd, tmp_path: Path):
     file = tmp_path / "mark"
-    text = HEAD.format(name="forks") + f"""targets: {{ web: {{ hosts: [web01] }} }}
+    text = (
+        HEAD.format(name="forks")
+        + f"""targets: {{ web: {{ hosts: [web01] }} }}
 steps:
   - {{ id: forks, script: a/forks.sh@1.0.0, target: web, timeout: 3s, with: {{ file: {file} }} }}
 """
+    )
     made = fleet(sshd, tmp_path, {"forks.yaml": text}, count=1)
-    made.write("wtsflow.yaml", (made.root / "wtsflow.yaml").read_text() + "settings: { grace: 1s }\n")
+    made.write(
+        "wtsflow.yaml", (made.root / "wtsflow.yaml").read_text() + "settings: { grace: 1s }\n"
+    )
     began = time.monotonic()
     result = made.run("forks.yaml")
     assert time.monotonic() - began < 3 + 1 + 15
@@ -118,12 +123,17 @@ steps:
 
 
 def test_ctrl_c_ends_the_remote_tree_and_says_so(sshd: Sshd, tmp_path: Path):
-    text = HEAD.format(name="forks") + """targets: { web: { group: web } }
+    text = (
+        HEAD.format(name="forks")
+        + """targets: { web: { group: web } }
 steps:
   - { id: forks, script: a/forks.sh@1.0.0, target: web, with: { file: /dev/null } }
 """
+    )
     made = fleet(sshd, tmp_path, {"forks.yaml": text}, count=3)
-    made.write("wtsflow.yaml", (made.root / "wtsflow.yaml").read_text() + "settings: { grace: 1s }\n")
+    made.write(
+        "wtsflow.yaml", (made.root / "wtsflow.yaml").read_text() + "settings: { grace: 1s }\n"
+    )
     process = made.start("run", "manifests/forks.yaml", "--format", "jsonl")
     assert process.stdout
     run, started = "", 0
@@ -150,11 +160,14 @@ steps:
 def test_a_run_that_was_killed_leaves_an_audit_log_that_verifies(
     sshd: Sshd, tmp_path: Path, after: float
 ):
-    text = HEAD.format(name="slow") + """targets: { web: { group: web } }
+    text = (
+        HEAD.format(name="slow")
+        + """targets: { web: { group: web } }
 steps:
   - { id: one, script: a/slow.sh@1.0.0, target: web, with: { s: 0.2 } }
   - { id: two, script: a/slow.sh@1.0.0, target: web, with: { s: 2 } }
 """
+    )
     made = fleet(sshd, tmp_path, {"slow.yaml": text}, count=4)
     process = made.start("run", "manifests/slow.yaml", "--format", "jsonl")
     assert process.stdout
