@@ -25,7 +25,8 @@ class Author:
         return self.data.draw(st.sampled_from(choices))
 
     def steps(self, depth: int, indent: int, *, handler: bool = False) -> str:
-        text, ids = "", []
+        text = ""
+        ids: list[str] = []
         for _ in range(self.data.draw(st.integers(1, 3))):
             name = f"s{self.number}"
             self.number += 1
