@@ -456,7 +456,9 @@ def test_T43_an_interrupt_is_heard_through_an_endless_flood_of_output(tmp_path):
     threading.Thread(target=press).start()
     guard = threading.Timer(20, release.set)
     guard.start()
-    ran = perform(tmp_path, ONE, range_, interrupt=interrupt, subscribers=(lambda seen: time.sleep(0.001),))
+    ran = perform(
+        tmp_path, ONE, range_, interrupt=interrupt, subscribers=(lambda seen: time.sleep(0.001),)
+    )
     assert not release.is_set(), "the run ended only because the flood did"
     release.set()
     guard.cancel()

@@ -40,6 +40,9 @@ CLOSING = 10.0
 BACKLOG = 256
 """Batches of lines that may wait for the run's thread before workers are held back."""
 
+TOGETHER = 1000
+"""How much of what has come is taken before the next decision: ends share one write to disk."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -274,14 +277,26 @@ class Runner:
                 return
 
     def _take(self, patience: float) -> None:
-        """Wait for what workers send, and take all that is there."""
+        """Wait for what workers send, and take what is there.
+
+        Lines alone decide nothing: they are shown until something ends, the time is over, or an
+        interrupt comes. A flood of them holds none of these up for more than a batch.
+        """
+        clock = self.parts.clock
+        until = clock.monotonic() + max(0.0, min(patience, 1.0))
+        presses = self._interrupt.count
         ended: list[_Ended] = []
-        try:
-            self._sort(self._inbox.get(timeout=max(0.0, min(patience, 1.0))), ended)
-            while True:
+        with suppress(queue.Empty):
+            while not ended:
+                left = max(0.0, until - clock.monotonic())
+                came = self._inbox.get(timeout=left)
+                self._sort(came, ended)
+                if came is None or self._interrupt.count != presses or not left:
+                    break
+            for _ in range(min(self._inbox.qsize(), TOGETHER)):
+                if self._interrupt.count != presses:
+                    break
                 self._sort(self._inbox.get_nowait(), ended)
-        except queue.Empty:
-            pass
         self._finish(ended)
 
     def _sort(self, came: _Ended | list[Line] | None, ended: list[_Ended]) -> None:
