@@ -38,7 +38,7 @@ class Author:
         pad = " " * indent
         kind = self.draw("script", "script", "script", "wait", "group") if depth else "script"
         lines = [f"id: {name}"]
-        if ids and self.data.draw(st.booleans()):
+        if ids and self.draw(True, False):
             needs = self.data.draw(st.sets(st.sampled_from(ids), max_size=2))
             lines.append(f"needs: [{', '.join(sorted(needs))}]")
         if self.draw(*range(6)) == 0:
