@@ -16,9 +16,9 @@ INTERPRETERS = {".sh": "sh", ".py": "python3"}
 def main(arguments: list[str]) -> None:
     port, user, key_file, known_hosts, parallel, hosts_file, *steps = arguments
     del known_hosts  # Fabric adds unknown keys by itself: AutoAddPolicy
-    config = Config(overrides={"load_ssh_configs": False})
 
     def visit(host: str) -> str:
+        config = Config(overrides={"load_ssh_configs": False})  # shared, it is not thread-safe
         settings = {"key_filename": key_file, "look_for_keys": False, "allow_agent": False}
         with Connection(
             host, user=user, port=int(port), config=config, connect_kwargs=settings
