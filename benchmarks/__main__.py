@@ -8,10 +8,10 @@ import re
 import sys
 from pathlib import Path
 
-from benchmarks import fanout, live, startup, validate
+from benchmarks import costs, fanout, live, startup, validate
 from benchmarks.measure import machine, note
 
-BENCHMARKS = ("startup", "validate", "live", "fanout")
+BENCHMARKS = ("startup", "validate", "live", "fanout", "costs")
 
 
 def main() -> None:
@@ -25,6 +25,7 @@ def main() -> None:
         "validate": lambda: validate.main([]),
         "live": lambda: live.main([]),
         "fanout": lambda: fanout.main(["--peers", given.peers]),
+        "costs": lambda: costs.main([]),
     }
     for name in given.only or BENCHMARKS:
         note(f"== {name}")
