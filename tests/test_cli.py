@@ -716,8 +716,9 @@ def test_no_run_is_completed_before_there_is_one(surroundings: Path) -> None:
 
 def test_the_first_signal_of_a_terminal_reaches_a_command() -> None:
     program = (
-        "import sys, time, types\n"
+        "import signal, sys, time, types\n"
         "from wtsflow.cli.main import COMMANDS, Command, main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # also where it was ignored\n"
         "module = types.ModuleType('wtsflow.cli.probe')\n"
         "def probe():\n"
         "    print('ready', flush=True)\n"

@@ -146,6 +146,20 @@ def test_of_many_processes_exactly_one_records_each_key(tmp_path: Path) -> None:
         assert [record.seq for record in journal.load("RUN")] == list(range(1, 41))
 
 
+def test_two_first_openings_that_meet_wait_for_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "journal.sqlite"
+    SqliteJournal(path).close()
+    holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    holder.execute("PRAGMA journal_mode=DELETE")
+    holder.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(0.3, lambda: holder.execute("ROLLBACK"))
+    release.start()
+    with SqliteJournal(path) as journal:
+        assert journal.record(RUN, [opened()], time=TIME)
+    release.join()
+    holder.close()
+
+
 def test_a_reader_sees_records_of_a_living_writer(journal: SqliteJournal) -> None:
     with SqliteJournal(journal.path) as reader:
         journal.record(RUN, [opened()], time=TIME)

@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,13 +103,13 @@ class SqliteJournal:
             )
         try:
             with self._translating("open"):
-                self._settle()
+                self._settle(busy)
         except BaseException:
             self._db.close()
             raise
 
-    def _settle(self) -> None:
-        self._db.execute("PRAGMA journal_mode=WAL")
+    def _settle(self, busy: float) -> None:
+        self._write_ahead(busy)
         self._db.execute("PRAGMA synchronous=FULL")
         version = self._version()
         if version == 0:
@@ -122,6 +123,19 @@ class SqliteJournal:
                 f"{self.path} was written by a newer wtsflow (schema {version}, known: {VERSION})",
                 cure="install that version, or set WTSFLOW_STATE to another folder",
             )
+
+    def _write_ahead(self, busy: float) -> None:
+        """Switch to WAL. SQLite itself does not wait here when two first openings meet."""
+        end = time.monotonic() + busy
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > end:
+                    raise
+                threading.Event().wait(0.02)
+            else:
+                return
 
     def _version(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
