@@ -24,6 +24,8 @@ def heeding(interrupt: Interrupt) -> Iterator[None]:
         interrupt(*_MEANINGS[signal.Signals(number).name])
 
     known = [getattr(signal, name) for name in _MEANINGS if hasattr(signal, name)]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        known.remove(signal.SIGHUP)  # nohup: it is to survive the terminal
     before = {number: signal.signal(number, heed) for number in known}
     try:
         yield
