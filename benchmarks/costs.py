@@ -24,6 +24,10 @@ IMPORTS = (
 )
 
 
+LOGIN = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+"""What a login by SSH finds."""
+
+
 def plain() -> str:
     """Both steps as ``sh -s`` and ``python3 -`` on standard input."""
     done = [
@@ -31,6 +35,7 @@ def plain() -> str:
             [*INTERPRETERS[step].split(), "-"] if step is REPORT else [INTERPRETERS[step], "-s"],
             input=step.read_bytes(),
             stdout=subprocess.PIPE,
+            env=LOGIN,
             check=True,
         ).stdout.decode()
         for step in (FACTS, REPORT)
@@ -62,6 +67,7 @@ class Supervised:
             ["/bin/sh", "-c", supervisor.text(), "wtsflow"],
             input=b"".join(said),
             stdout=subprocess.PIPE,
+            env=LOGIN,
             stderr=subprocess.DEVNULL,
             check=True,
         ).stdout.decode(errors="replace")
