@@ -13,7 +13,7 @@ from wtsflow import manifest
 from wtsflow.clock import SystemClock
 from wtsflow.engine.runner import Interrupt, Parts, Runner
 from wtsflow.engine.state import State
-from wtsflow.errors import ConnectError
+from wtsflow.errors import ConnectError, Vanished
 from wtsflow.journals.sqlite import SqliteJournal
 from wtsflow.model.plan import LOCAL, Actor, Plan, Target
 from wtsflow.model.record import Line, Record, Stop
@@ -62,6 +62,9 @@ class Execution:
     def close(self) -> None:
         pass
 
+    def recorded(self) -> None:
+        pass
+
 
 @dataclass
 class Scripted:
@@ -87,6 +90,11 @@ class Session:
         self.range.before(self.target)
         self.range.started.append((self.target, invocation))
         return Execution(self.range.play(self.target, invocation))
+
+    def attach(
+        self, invocation: Invocation, *, age: float, stdout: int = 0, stderr: int = 0
+    ) -> Execution:
+        raise Vanished(f"{self.target}: nothing is kept here")
 
     def close(self) -> None:
         pass

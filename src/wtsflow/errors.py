@@ -10,6 +10,7 @@
     │   ├── PlanError               inputs, targets or scripts do not fit the workflow
     │   └── ConfigError             wtsflow.yaml, inventory, sidecar, lock: a file beside it
     ├── ConnectError            4   nothing ran on the target: safe to try again
+    │   ├── NotBegun                picked up again: what was to run there never began
     │   ├── HostKeyError            the target did not prove who it is
     │   └── LoginError              the target refused us
     ├── DeniedError             5   not allowed
@@ -17,6 +18,7 @@
     │   ├── PinMismatch             a tag or a blob moved
     │   └── PlanMismatch            the frozen plan and the present differ
     ├── SessionLost            11   the connection went while something ran: its effect is unknown
+    │   └── Vanished                picked up again: how it ended cannot be known any more
     ├── RecordError            74   what happened cannot be written down: nothing more is started
     │   ├── JournalError
     │   └── AuditError
@@ -156,6 +158,10 @@ class ConnectError(WtsflowError):
     exit = Exit.UNREACHABLE
 
 
+class NotBegun(ConnectError):
+    """What was to be picked up never began on its target, and cannot begin any more."""
+
+
 class HostKeyError(ConnectError):
     """The target did not prove who it is."""
 
@@ -198,6 +204,10 @@ class SessionLost(WtsflowError):
     """The connection went while something ran: its effect is unknown. Never retried silently."""
 
     exit = Exit.UNKNOWN
+
+
+class Vanished(SessionLost):
+    """It began on its target, and how it ended cannot be known any more: a reboot, say."""
 
 
 class RecordError(WtsflowError):

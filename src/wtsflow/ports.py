@@ -110,6 +110,14 @@ class Execution(Protocol):
         """Let go without waiting. The remote process may live on; idempotent."""
         ...
 
+    def recorded(self) -> None:
+        """Its end has been written down: the target need not keep it any more. Never blocks long.
+
+        Called after :class:`Exited`, from another thread than the reader's. Until then the target
+        keeps output and end, so that :meth:`Session.attach` finds them.
+        """
+        ...
+
 
 class Session(Protocol):
     """One open connection to one target; executions on it may overlap, from several threads."""
@@ -118,8 +126,25 @@ class Session(Protocol):
         """Begin. Raises ConnectError when nothing was begun, SessionLost when that is unknown."""
         ...
 
+    def attach(
+        self, invocation: Invocation, *, age: float, stdout: int = 0, stderr: int = 0
+    ) -> Execution:
+        """Pick up what was started under the same ``marker``, running or ended: nothing is run.
+
+        ``age`` is how many seconds ago it was started; ``stdout`` and ``stderr`` are the bytes of
+        each stream that have been received already. Of the invocation only ``marker``, ``name``,
+        ``grace``, ``run_as`` and ``password`` are looked at. Raises NotBegun when it never began
+        there (and makes sure that it never will), Vanished with the reason when its end cannot be
+        known any more (reboot, killed supervisor), ConnectError when the target cannot be asked
+        now, SessionLost when the connection went while asking.
+        """
+        ...
+
     def close(self) -> None:
-        """End the connection and remove what was left on the target; idempotent, never raises."""
+        """End the connection and remove what was left on the target; idempotent, never raises.
+
+        What was not :meth:`Execution.recorded` stays there.
+        """
         ...
 
 
@@ -248,6 +273,18 @@ class Tools(Protocol):
         """Mask this value wherever it appears from now on. Raises InvalidError if too short."""
         ...
 
+    def detached(self, reason: str, until: float) -> None:
+        """Let everybody know that the connection went, and is tried until ``until`` (monotonic)."""
+        ...
+
+    def attached(self) -> None:
+        """Let everybody know that the task was picked up again."""
+        ...
+
+    def keep(self, execution: Execution) -> None:
+        """Tell this execution :meth:`Execution.recorded` when the task's end is written down."""
+        ...
+
     @property
     def cancelled(self) -> bool:
         """Whether the task was asked to stop."""
@@ -265,6 +302,15 @@ class Verb(Protocol):
     def perform(self, task: Task, arguments: Mapping[str, Json], tools: Tools) -> Result:
         """Do it on the task's target; ``arguments`` are ``with:`` with all values inserted.
 
-        Raises ConnectError when nothing ran, SessionLost when that is unknown.
+        A connection that goes while it runs is tried again for ``plan.reattach`` seconds. Raises
+        ConnectError when nothing ran, SessionLost when that is unknown.
+        """
+        ...
+
+    def attach(self, task: Task, tools: Tools) -> Result:
+        """Pick up a task that another process began ``task.age`` seconds ago: nothing is run.
+
+        Its output comes from the beginning. Raises NotBegun, SessionLost (Vanished: for good) and
+        ConnectError when the target could not be asked within ``plan.reattach`` seconds.
         """
         ...

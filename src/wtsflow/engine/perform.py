@@ -13,13 +13,16 @@ from wtsflow.engine.sessions import Sessions
 from wtsflow.engine.spool import Spool, file_name
 from wtsflow.errors import ConnectError, SessionLost, WtsflowError
 from wtsflow.model.plan import Plan, Target
-from wtsflow.model.record import Line, Outcome, Result, Task
+from wtsflow.model.record import Event, Line, Outcome, Result, Task
 from wtsflow.model.script import PinnedScript
 from wtsflow.model.values import Json, Secret
-from wtsflow.ports import Clock, Credentials, ScriptSource, Session, Verb
+from wtsflow.ports import Clock, Credentials, Execution, ScriptSource, Session, Verb
 
 Show: TypeAlias = Callable[[list[Line]], None]
 """Hands lines to the run's thread; blocks while it is behind."""
+
+Note: TypeAlias = Callable[[Event], None]
+"""Hands an event to the run's thread, which records it."""
 
 
 @dataclass(slots=True)
@@ -55,6 +58,7 @@ class Workshop:
     credentials: Credentials
     spool: Path
     show: Show
+    note: Note
     concealed: Concealed
 
     def perform(
@@ -102,6 +106,9 @@ class TaskTools:
         self._streams: dict[str, tuple[StreamRedactor, LineSplitter]] = {}
         self._spool: Spool | None = None
         self._session: tuple[Target, Session] | None = None
+        self._outages = 0
+        self.kept: list[Execution] = []
+        """Executions that are to be told when the task's end has been recorded."""
 
     def session(self, target: Target) -> Session:
         session = self._workshop.sessions.get(target)
@@ -119,6 +126,24 @@ class TaskTools:
 
     def conceal(self, secret: Secret) -> None:
         self._workshop.concealed.add(secret)
+
+    def detached(self, reason: str, until: float) -> None:
+        self.drop_session()
+        self._outages += 1
+        wall = self.clock.now() + until - self.clock.monotonic()
+        data: dict[str, Json] = {"reason": reason, "until_ms": round(wall * 1000)}
+        self._note("detached", data)
+
+    def attached(self) -> None:
+        self._note("attached", {})
+
+    def _note(self, what: str, data: Mapping[str, Json]) -> None:
+        task = self._task
+        facts = {"path": task.path, "target": task.target, "attempt": task.attempt, **data}
+        self._workshop.note(Event(f"{what}/{task.name}/{self._outages}", facts))
+
+    def keep(self, execution: Execution) -> None:
+        self.kept.append(execution)
 
     @property
     def cancelled(self) -> bool:

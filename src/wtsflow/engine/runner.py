@@ -102,7 +102,7 @@ class Runner:
         self.parts = parts
         self.state = State(run)
         self.detached: list[tuple[Subscriber, Exception]] = []
-        self._inbox: queue.SimpleQueue[_Ended | list[Line] | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Ended | Event | list[Line] | None] = queue.SimpleQueue()
         self._room = threading.BoundedSemaphore(BACKLOG)
         self._interrupt = interrupt or Interrupt()
         self._interrupt.wake = lambda: self._inbox.put(None)
@@ -132,6 +132,7 @@ class Runner:
             credentials=parts.credentials,
             spool=parts.spool,
             show=self._show,
+            note=self._inbox.put,
             concealed=concealed,
         )
 
@@ -299,9 +300,11 @@ class Runner:
                 self._sort(self._inbox.get_nowait(), ended)
         self._finish(ended)
 
-    def _sort(self, came: _Ended | list[Line] | None, ended: list[_Ended]) -> None:
+    def _sort(self, came: _Ended | Event | list[Line] | None, ended: list[_Ended]) -> None:
         if isinstance(came, _Ended):
             ended.append(came)
+        elif isinstance(came, Event):
+            self._publish([came])
         elif came is not None:
             self._room.release()
             for line in came:

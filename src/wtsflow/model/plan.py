@@ -57,6 +57,10 @@ class Actor:
     host: str = ""
 
 
+ADDED = ("reattach", "environment", "check", "passed")
+"""Parts of a plan that older plans do not have."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """One workflow with all its questions answered.
@@ -67,7 +71,11 @@ class Plan:
     and ``pin@target`` to another one where a ``+`` pin runs a successor on that target.
     ``parallel`` bounds the tasks that run at once; ``timeout`` bounds each task in seconds when
     its step does not say; ``grace`` is how many seconds a process that is stopped has before it is
-    killed.
+    killed; ``reattach`` for how many seconds a lost connection is tried again.
+
+    ``environment`` is the one of the workspace that was asked for; ``check`` says that nothing may
+    be changed: scripts only tell what they would do; ``passed`` are the static paths of the steps
+    that this run passes over (``--start-at``, ``--tags``).
     """
 
     workflow: Workflow
@@ -79,6 +87,10 @@ class Plan:
     timeout: float = 3600.0
     grace: float = 5.0
     limit: str = ""
+    reattach: float = 300.0
+    environment: str = ""
+    check: bool = False
+    passed: tuple[str, ...] = ()
 
     def script_for(self, pin: str, target: str) -> PinnedScript:
         """The script that ``pin`` means on ``target``."""
@@ -93,14 +105,16 @@ class Plan:
     def facts(self) -> dict[str, Json]:
         """All that decides what runs, where and how, as plain data: what the digest is over.
 
-        The manifest is there by its sha256, a secret input as its mask.
+        The manifest is there by its sha256, a secret input as its mask. What was added after the
+        first version is there only where it says something: the digests of older plans stay true.
         """
         return {
             "manifest": self.workflow.sha256,
             **{
-                item.name: plain(getattr(self, item.name))
+                item.name: plain(value)
                 for item in fields(self)
                 if item.name != "workflow"
+                and ((value := getattr(self, item.name)) != item.default or item.name not in ADDED)
             },
         }
 

@@ -33,7 +33,7 @@ class Task:
     """One planned step on one target, one attempt: what a worker performs.
 
     ``path`` is the step's place in this run, e.g. ``patch[web01]/install``; ``deadline`` is how
-    many seconds it may take.
+    many seconds it may take; ``age`` how many seconds ago it was started, when it is picked up.
     """
 
     path: str
@@ -41,6 +41,7 @@ class Task:
     attempt: int
     step: Step
     deadline: float = 3600.0
+    age: float = 0.0
 
     @property
     def name(self) -> str:
@@ -52,8 +53,11 @@ class Task:
 class Event:
     """Something that happened, recorded at most once per run and key.
 
-    Types and keys: ``opened``; ``started/<task>``, ``finished/<task>``, ``lost/<task>``;
-    ``skipped/<path>``; ``waiting/<path>`` and ``waited/<path>``; ``stopping``; ``closed``.
+    Types and keys: ``opened``; ``started/<task>``, ``finished/<task>``, ``lost/<task>``,
+    ``again/<task>``; ``detached/<task>/<n>`` and ``attached/<task>/<n>``; ``skipped/<path>``;
+    ``waiting/<path>`` and ``waited/<path>``; ``looped/<path>``; ``cancel/<n>``,
+    ``stopping/<level>``; ``parked/<n>``, ``left/<n>``, ``resumed/<n>``; ``closed``,
+    ``settled/<n>``.
     """
 
     key: str

@@ -66,6 +66,7 @@ def _plan(workflow: Workflow, facts: Mapping[str, Any]) -> Plan:
         timeout=_restored(facts["timeout"]),
         grace=_restored(facts["grace"]),
         limit=facts["limit"],
+        **{name: restore(facts[name]) for name, restore in _ADDED.items() if name in facts},
     )
 
 
@@ -78,6 +79,14 @@ def _restored(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_restored(item) for item in value]
     return value
+
+
+_ADDED: Mapping[str, Callable[[Any], Any]] = {
+    "reattach": _restored,
+    "environment": str,
+    "check": bool,
+    "passed": tuple,
+}
 
 
 def _target(said: Mapping[str, Any]) -> Target:
@@ -131,11 +140,11 @@ def differences(old: Plan, new: Plan) -> tuple[str, ...]:
         found.append(f"the manifest {old.workflow.source} changed")
     first = cast("Mapping[str, Any]", plain(old.facts))
     second = cast("Mapping[str, Any]", plain(new.facts))
-    for name in first:
-        if name == "manifest" or first[name] == second[name]:
+    for name in (*first, *sorted(second.keys() - first.keys())):
+        if name == "manifest" or first.get(name) == second.get(name):
             continue
         say = _SAY.get(name, _values)
-        found.extend(say(name, first[name], second[name]))
+        found.extend(say(name, first.get(name), second.get(name)))
     return tuple(found)
 
 

@@ -85,6 +85,9 @@ class SupervisedExecution:
         if not over:
             self._session.abandon(self._helper)
 
+    def recorded(self) -> None:
+        """Nothing to do: the target was told when the end came."""
+
     def _next(self) -> list[Signal]:
         state = self._state
         try:

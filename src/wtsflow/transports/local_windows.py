@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, cast
 
-from wtsflow.errors import ConnectError, PinMismatch, PlanError
+from wtsflow.errors import ConnectError, PinMismatch, PlanError, Vanished
 from wtsflow.model.record import Stop
 from wtsflow.ports import CallCommand, Exited, Idle, Invocation, Output, RunScript, Signal
 from wtsflow.transports.wire import Stream
@@ -79,6 +79,12 @@ class WindowsSession:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return WindowsExecution(process, invocation, folder, self._end, self._monotonic)
+
+    def attach(
+        self, invocation: Invocation, *, age: float, stdout: int = 0, stderr: int = 0
+    ) -> "WindowsExecution":
+        """Not possible here: what another process began left no trace."""
+        raise Vanished("what was begun on this machine cannot be picked up again")
 
     def close(self) -> None:
         """Nothing is open between scripts."""
@@ -192,6 +198,9 @@ class WindowsExecution:
         if not (self._stopping or self._over):
             self._stopping = True
             threading.Thread(target=self._end, args=(self._process,), daemon=True).start()
+
+    def recorded(self) -> None:
+        """Nothing is kept."""
 
     def close(self) -> None:
         """Let go without waiting."""

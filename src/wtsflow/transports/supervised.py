@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from secrets import token_hex
 
-from wtsflow.errors import ConnectError, PlanError, SessionLost, WtsflowError
+from wtsflow.errors import ConnectError, PlanError, SessionLost, Vanished, WtsflowError
 from wtsflow.ports import CallCommand, Invocation, RunScript
 from wtsflow.transports import supervisor
 from wtsflow.transports.become import Account, argument_vector, log_in
@@ -68,6 +68,12 @@ class SupervisedSession:
             self.abandon(helper)
             raise
         return SupervisedExecution(self, helper, invocation)
+
+    def attach(
+        self, invocation: Invocation, *, age: float, stdout: int = 0, stderr: int = 0
+    ) -> SupervisedExecution:
+        """Pick up what was started before; see :meth:`wtsflow.ports.Session.attach`."""
+        raise Vanished(f"{self.place}: what was begun there cannot be picked up again")
 
     def close(self) -> None:
         """End the connection; what ran may live on, what was finished is removed there."""

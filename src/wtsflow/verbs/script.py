@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wtsflow.errors import ConfigError, PlanError
+from wtsflow.errors import ConfigError, PlanError, Vanished
 from wtsflow.fit import Misfit, takes
 from wtsflow.model.plan import Target
 from wtsflow.model.record import Outcome, Result, Task
@@ -37,6 +37,10 @@ class RunPinnedScript:
             if isinstance(value, Secret):
                 tools.conceal(value)
         return result
+
+    def attach(self, task: Task, tools: Tools) -> Result:
+        """Pick up the script that another process began here."""
+        raise Vanished("what another process began cannot be picked up again")
 
 
 def _script(task: Task, target: Target, tools: Tools) -> PinnedScript:
