@@ -225,6 +225,9 @@ def test_the_nearest_one_who_says_it_wins(tmp_path: Path) -> None:
         "grace": Origin.ENVIRONMENT,
         "timeout": Origin.USER,
         "connect_timeout": Origin.DEFAULT,
+        "reattach": Origin.DEFAULT,
+        "closing": Origin.DEFAULT,
+        "park": Origin.DEFAULT,
     }
     assert (settings.parallel, settings.grace, settings.timeout) == (4, 3.0, 60.0)
     assert settings.connect_timeout == 10.0

@@ -157,6 +157,8 @@ class App:
         parallel: int = 50,
         timeout: float = 3600.0,
         grace: float = 5.0,
+        reattach: float = 300.0,
+        closing: float = 300.0,
     ) -> Prepared:
         """Answer everything. ``inputs`` are as given. Raises PlanError, DeniedError, and so on."""
         values = planning.bind(workflow, inputs)
@@ -170,6 +172,8 @@ class App:
             parallel=parallel,
             timeout=timeout,
             grace=grace,
+            reattach=reattach,
+            closing=closing,
             limit=limit,
             transports=TRANSPORTS,
         )

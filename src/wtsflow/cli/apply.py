@@ -80,6 +80,8 @@ def thawed(file: Path, request: Request, *, secrets: bool) -> tuple["App", "Prep
             parallel=old.parallel,
             timeout=old.timeout,
             grace=old.grace,
+            reattach=old.reattach,
+            closing=old.closing,
         )
         if different := planning.differences(old, new.plan):
             raise PlanMismatch(

@@ -98,5 +98,7 @@ def practice(
             parallel=settings.parallel,
             timeout=settings.timeout,
             grace=settings.grace,
+            reattach=settings.reattach,
+            closing=settings.closing,
         )
         yield app, prepared

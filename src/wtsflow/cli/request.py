@@ -78,6 +78,8 @@ def prepare(request: Request) -> tuple["App", "Prepared"]:
             parallel=settings.parallel,
             timeout=settings.timeout,
             grace=settings.grace,
+            reattach=settings.reattach,
+            closing=settings.closing,
         )
     for warning in dict.fromkeys(s.warning for s in prepared.plan.scripts.values() if s.warning):
         note(f"warning: {warning}")

@@ -57,7 +57,7 @@ class Actor:
     host: str = ""
 
 
-ADDED = ("reattach", "environment", "check", "passed")
+ADDED = ("reattach", "closing", "environment", "check", "passed")
 """Parts of a plan that older plans do not have."""
 
 
@@ -71,7 +71,8 @@ class Plan:
     and ``pin@target`` to another one where a ``+`` pin runs a successor on that target.
     ``parallel`` bounds the tasks that run at once; ``timeout`` bounds each task in seconds when
     its step does not say; ``grace`` is how many seconds a process that is stopped has before it is
-    killed; ``reattach`` for how many seconds a lost connection is tried again.
+    killed; ``reattach`` for how many seconds a lost connection is tried again; ``closing`` how many
+    seconds ``finally`` may take in a run that was stopped.
 
     ``environment`` is the one of the workspace that was asked for; ``check`` says that nothing may
     be changed: scripts only tell what they would do; ``passed`` are the static paths of the steps
@@ -88,6 +89,7 @@ class Plan:
     grace: float = 5.0
     limit: str = ""
     reattach: float = 300.0
+    closing: float = 300.0
     environment: str = ""
     check: bool = False
     passed: tuple[str, ...] = ()

@@ -83,6 +83,7 @@ def _restored(value: Any) -> Any:
 
 _ADDED: Mapping[str, Callable[[Any], Any]] = {
     "reattach": _restored,
+    "closing": _restored,
     "environment": str,
     "check": bool,
     "passed": tuple,

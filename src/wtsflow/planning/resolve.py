@@ -28,6 +28,8 @@ def resolve(
     parallel: int = 50,
     timeout: float = 3600.0,
     grace: float = 5.0,
+    reattach: float = 300.0,
+    closing: float = 300.0,
     limit: str = "",
     transports: Collection[str] = (),
 ) -> Plan:
@@ -60,6 +62,8 @@ def resolve(
         parallel=parallel,
         timeout=timeout,
         grace=grace,
+        reattach=reattach,
+        closing=closing,
         limit=limit,
     )
     if wrong := tuple(misfits(places, plan, scope)):

@@ -69,6 +69,9 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("timeout", "1h", "limit of a step that does not say", seconds, "30s, 10m or 1h30m"),
         Setting("grace", "5s", "between asking a process to end and killing it", seconds, "5s"),
         Setting("connect_timeout", "10s", "limit of connecting", seconds, "10s"),
+        Setting("reattach", "5m", "how long a lost connection is tried again", seconds, "5m"),
+        Setting("closing", "5m", "limit of `finally` in a run that was stopped", seconds, "5m"),
+        Setting("park", "15m", "a longer wait lets the process end (exit 10)", seconds, "15m"),
     )
 }
 
@@ -125,6 +128,21 @@ class Settings:
     def connect_timeout(self) -> float:
         """Seconds that connecting may take."""
         return self.values["connect_timeout"].number
+
+    @property
+    def reattach(self) -> float:
+        """Seconds for which a lost connection is tried again."""
+        return self.values["reattach"].number
+
+    @property
+    def closing(self) -> float:
+        """Seconds that ``finally`` may take in a run that was stopped."""
+        return self.values["closing"].number
+
+    @property
+    def park(self) -> float:
+        """Seconds: a longer wait does not keep the process."""
+        return self.values["park"].number
 
 
 def effective(
