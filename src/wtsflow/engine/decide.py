@@ -11,17 +11,18 @@ Rule 5: at most ``parallel`` tasks run at once; a task is begun by the record of
 from dataclasses import replace
 
 from wtsflow.engine import reach, timing
+from wtsflow.engine.decide_loop import looped, repeated
 from wtsflow.engine.decision import Decision
-from wtsflow.engine.loop import Loop, begin, stopped
+from wtsflow.engine.loop import stopped
 from wtsflow.engine.scope import Frame, Names
 from wtsflow.engine.state import Attempt, State
 from wtsflow.engine.status import BAD, PENDING, Failure, Status, Tally, merged, skipped, untouched
 from wtsflow.engine.verdict import verdict
-from wtsflow.model.expression import ExpressionError, condition, evaluate
+from wtsflow.model.expression import ExpressionError, condition
 from wtsflow.model.plan import LOCAL
 from wtsflow.model.record import Outcome
 from wtsflow.model.values import Json
-from wtsflow.model.workflow import Fallback, Group, Retry, Rolling, Script, Share, Step, Then
+from wtsflow.model.workflow import Fallback, Group, Retry, Script, Share, Step, Then
 
 
 def decide(names: Names, now: float) -> Decision:
@@ -133,7 +134,7 @@ class _Walker:
                 return PENDING
             self.state.entered[path] = self.now
         if step.for_each is not None:
-            return self.loop(step, frame, path, fresh=fresh)
+            return repeated(self, step, frame, path, fresh=fresh)
         return self.act(step, frame, path, fresh=fresh)
 
     def _broken(self, path: str) -> Failure | None:
@@ -143,7 +144,7 @@ class _Walker:
 
     def _cut_short(self, step: Step, frame: Frame, path: str, failure: Failure) -> Status:
         loop = self.state.loops.get(path)
-        so_far = self._looped(step, frame, loop, fresh=False) if loop else Status(ended=self.now)
+        so_far = looped(self, step, frame, loop, fresh=False) if loop else Status(ended=self.now)
         status = stopped(replace(so_far, done=True), failure, LOCAL.name)
         return self.handled(step, frame, path, "", failure, status)
 
@@ -200,75 +201,6 @@ class _Walker:
             )
         return replace(status, ended=max(status.ended, after.ended))
 
-    def loop(self, step: Step, frame: Frame, path: str, *, fresh: bool) -> Status:
-        loop = self.state.loops.get(path) or self._entered(step, frame, path)
-        if loop is None:
-            return PENDING
-        rolling = step.rolling or Rolling()
-        while True:
-            if not self._wave(step, frame, loop, fresh=fresh):
-                return PENDING
-            over = loop.over(rolling)
-            if over or loop.last or not fresh:
-                return self._looped(step, frame, loop, fresh=fresh and not over, halts=over)
-            pause = f"{path}/wave{loop.number + 2}"
-            if not self._rested(frame, pause, loop.ended + rolling.pause, path):
-                return PENDING
-            loop.advance()
-
-    def _entered(self, step: Step, frame: Frame, path: str) -> Loop | None:
-        """The loop with the list that it begins with, which nothing changes any more."""
-        try:
-            value = evaluate(step.for_each, self.names.scope(frame))  # type: ignore[arg-type]
-            items = timing.items(value, self.names.mask)
-        except ExpressionError as error:
-            self.decision.fail(path, LOCAL.name, 1, Outcome.FAILED, f"for_each: {error.message}")
-            return None
-        loop = begin(items, step.rolling or Rolling(), self.names.plan.machines)
-        self.state.loops[path] = loop
-        return loop
-
-    def _wave(self, step: Step, frame: Frame, loop: Loop, *, fresh: bool) -> bool:
-        """Look at what is open of the present wave. True: nothing of it goes on."""
-        left: list[str] = []
-        resting = True
-        for index, key in enumerate(loop.open):
-            inner = self._inner(step, frame, loop, key)
-            path = inner.instance(step.path)
-            if fresh and self.decision.free <= 0 and path not in self.state.entered:
-                loop.open = left + loop.open[index:]
-                return False
-            status = self._item(step, inner, path, loop.machines.get(key, ""), fresh=fresh)
-            if status.done and status.begun:
-                loop.settle(key, path, status)
-            else:
-                left.append(key)
-                resting = resting and status.done
-        loop.open = left
-        return resting
-
-    def _inner(self, step: Step, frame: Frame, loop: Loop, key: str) -> Frame:
-        item = {"item": loop.items[key]}
-        return frame.inside(step.path, key, item, loop.machines.get(key, ""))
-
-    def _item(self, step: Step, inner: Frame, path: str, machine: str, *, fresh: bool) -> Status:
-        if machine in inner.lost:
-            return skipped()
-        if path not in self.state.entered:
-            if not fresh:
-                return untouched(reach.machines(self.names, step, inner))
-            self.state.entered[path] = self.now
-        return self.act(step, inner, path, fresh=fresh)
-
-    def _looped(
-        self, step: Step, frame: Frame, loop: Loop, *, fresh: bool, halts: bool = False
-    ) -> Status:
-        later = [key for wave in loop.waves[loop.number + 1 :] for key in wave]
-        left = [] if fresh else [*loop.open, *later]
-        inners = [self._inner(step, frame, loop, key) for key in left]
-        rest = [untouched(reach.machines(self.names, step, inner)) for inner in inners]
-        return loop.status(rest, halts=halts)
-
     # --- waiting --------------------------------------------------------------------------
 
     def wait(self, step: Step, frame: Frame, path: str, *, fresh: bool) -> Status:
@@ -279,7 +211,7 @@ class _Walker:
         self.decision.rest(path, timing.due(step, self.now), frame.deadline, path)
         return PENDING
 
-    def _rested(self, frame: Frame, path: str, until: float, owner: str) -> bool:
+    def rested(self, frame: Frame, path: str, until: float, owner: str) -> bool:
         if self.now >= until or path in self.state.waited:
             return True
         self.decision.rest(path, until, frame.deadline, owner)
