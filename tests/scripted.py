@@ -11,7 +11,8 @@ from pathlib import Path
 from tests.simulation import HEAD
 from wtsflow import manifest
 from wtsflow.clock import SystemClock
-from wtsflow.engine.runner import Interrupt, Parts, Runner
+from wtsflow.engine.interrupt import Interrupt
+from wtsflow.engine.runner import Parts, Runner
 from wtsflow.engine.state import State
 from wtsflow.errors import ConnectError, Vanished
 from wtsflow.journals.sqlite import SqliteJournal

@@ -1,11 +1,12 @@
 """The thread that acts: what is written before what, and what happens when parts fail."""
 
 import threading
+import time
 
 import pytest
 
 from tests.scripted import Forever, Log, Scripted, make, perform, wait_for
-from wtsflow.engine.runner import Interrupt
+from wtsflow.engine.interrupt import Interrupt, Level
 from wtsflow.errors import AuditError, Exit, SessionLost
 from wtsflow.model.record import Stop
 from wtsflow.model.script import Interface, Passing
@@ -162,7 +163,7 @@ def test_an_interrupt_stops_what_runs_and_says_whether_it_stopped(tmp_path, end)
     threading.Thread(
         target=lambda: (
             wait_for(lambda: len(range_.started) == 3),
-            interrupt(Exit.INTERRUPTED, "Ctrl-C"),
+            interrupt(Exit.INTERRUPTED, "Ctrl-C", Level.STOP),
         )
     ).start()
     ran = perform(tmp_path, ONE, range_, interrupt=interrupt)
@@ -172,9 +173,8 @@ def test_an_interrupt_stops_what_runs_and_says_whether_it_stopped(tmp_path, end)
     assert not any("two" in key for key in ran.recorded())
 
 
-def test_the_second_interrupt_lets_go_and_says_unknown(tmp_path):
-    interrupt = Interrupt()
-    release = threading.Event()
+def test_the_first_interrupt_lets_what_runs_finish_and_starts_nothing(tmp_path):
+    interrupt, release = Interrupt(), threading.Event()
 
     def play(target, invocation):
         release.wait(20)
@@ -185,13 +185,36 @@ def test_the_second_interrupt_lets_go_and_says_unknown(tmp_path):
     def press():
         wait_for(lambda: len(range_.started) == 3)
         interrupt(Exit.INTERRUPTED, "Ctrl-C")
-        interrupt(Exit.INTERRUPTED, "Ctrl-C")
+        time.sleep(0.2)
+        release.set()
+
+    threading.Thread(target=press).start()
+    ran = perform(tmp_path, ONE, range_, interrupt=interrupt)
+    assert ran.data("finished/one@web1/1")["outcome"] == "success"
+    assert ran.data("closed")["exit"]["code"] == 130
+    assert ran.data("stopping/1")["level"] == 1
+    assert not any("two" in key for key in ran.recorded())
+
+
+def test_the_third_interrupt_lets_go_of_what_runs_and_leaves_the_run_open(tmp_path):
+    interrupt, release = Interrupt(), threading.Event()
+
+    def play(target, invocation):
+        release.wait(20)
+        yield Exited(0)
+
+    range_ = Scripted(play)
+
+    def press():
+        wait_for(lambda: len(range_.started) == 3)
+        for _ in range(3):
+            interrupt(Exit.INTERRUPTED, "Ctrl-C")
 
     threading.Thread(target=press).start()
     ran = perform(tmp_path, ONE, range_, interrupt=interrupt)
     release.set()
-    assert "lost/one@web1/1" in ran.recorded()
-    assert ran.data("closed")["targets"]["web1"]["outcome"] == "unknown"
+    assert ran.data("left/1") == {"reason": "Ctrl-C", "exit": "interrupted"}
+    assert not any(key.startswith(("finished", "closed", "lost")) for key in ran.recorded())
 
 
 def test_a_flood_of_output_holds_the_workers_back_and_loses_nothing(tmp_path):

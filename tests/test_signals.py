@@ -6,27 +6,28 @@ import signal
 import pytest
 
 from wtsflow.cli.signals import heeding
-from wtsflow.engine.runner import Interrupt
+from wtsflow.engine.interrupt import Interrupt
 from wtsflow.errors import Exit
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 
 
 @pytest.mark.parametrize(
-    ("number", "code"),
+    ("number", "code", "levels"),
     [
-        (signal.SIGINT, Exit.INTERRUPTED),
-        (signal.SIGTERM, Exit.TERMINATED),
-        (signal.SIGHUP, Exit.TERMINATED),
+        (signal.SIGINT, Exit.INTERRUPTED, (1, 2, 3, 3)),
+        (signal.SIGTERM, Exit.TERMINATED, (2, 3, 3, 3)),
+        (signal.SIGHUP, Exit.TERMINATED, (2, 3, 3, 3)),
     ],
 )
-def test_a_signal_asks_the_run_to_end_and_what_was_there_comes_back(number, code):
+def test_a_signal_asks_the_run_to_end_and_what_was_there_comes_back(number, code, levels):
     before = signal.getsignal(number)
     interrupt = Interrupt()
     with heeding(interrupt):
-        signal.raise_signal(number)
-        signal.raise_signal(number)
-    assert (interrupt.exit, interrupt.count) == (code, 2)
+        for level in levels:
+            signal.raise_signal(number)
+            assert interrupt.level == level
+    assert interrupt.exit == code
     assert signal.getsignal(number) is before
 
 

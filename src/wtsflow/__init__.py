@@ -16,7 +16,7 @@ Names are imported when they are first asked for: ``import wtsflow`` costs nothi
 TYPE_CHECKING = False  # typing's own costs `--version` a third of its time
 if TYPE_CHECKING:
     from wtsflow.app import App, Finished, Prepared
-    from wtsflow.engine.runner import Interrupt
+    from wtsflow.engine.interrupt import Interrupt
     from wtsflow.errors import (
         ConnectError,
         DeniedError,
@@ -42,7 +42,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "wtsflow.app": ("App", "Finished", "Prepared"),
-    "wtsflow.engine.runner": ("Interrupt",),
+    "wtsflow.engine.interrupt": ("Interrupt",),
     "wtsflow.errors": (
         "ConnectError",
         "DeniedError",

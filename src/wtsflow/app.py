@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from wtsflow import __version__, credentials, manifest, planning
 from wtsflow.clock import SystemClock
-from wtsflow.engine.runner import Interrupt, Parts, Runner
+from wtsflow.engine.interrupt import Interrupt
+from wtsflow.engine.runner import Parts, Runner
 from wtsflow.engine.state import State
 from wtsflow.errors import Exit
 from wtsflow.files import file_lock, private_folder

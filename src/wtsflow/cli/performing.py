@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from wtsflow.cli.common import document, frame, note, stop
 from wtsflow.cli.signals import heeding
-from wtsflow.engine.runner import Interrupt
+from wtsflow.engine.interrupt import Interrupt
 from wtsflow.ports import Subscriber
 
 if TYPE_CHECKING:

@@ -1,18 +1,21 @@
-"""Signals while a run goes on: the first asks what runs to stop, the second does not wait."""
+"""Signals while a run goes on: each makes the wish that it ends more urgent."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
-from wtsflow.engine.runner import Interrupt
+from wtsflow.engine.interrupt import Interrupt, Level
 from wtsflow.errors import Exit
 
-_MEANINGS = {
-    "SIGINT": (Exit.INTERRUPTED, "Ctrl-C"),
-    "SIGTERM": (Exit.TERMINATED, "SIGTERM"),
-    "SIGHUP": (Exit.TERMINATED, "SIGHUP"),
-    "SIGBREAK": (Exit.INTERRUPTED, "Ctrl-Break"),
+HURRY = 15.0
+"""Seconds after SIGTERM by which the process ends: whoever sends it kills soon."""
+
+_MEANINGS: Mapping[str, tuple[Exit, str, Level, float | None]] = {
+    "SIGINT": (Exit.INTERRUPTED, "Ctrl-C", Level.FINISH, None),
+    "SIGTERM": (Exit.TERMINATED, "SIGTERM", Level.STOP, HURRY),
+    "SIGHUP": (Exit.TERMINATED, "SIGHUP", Level.STOP, HURRY),
+    "SIGBREAK": (Exit.INTERRUPTED, "Ctrl-Break", Level.STOP, HURRY),
 }
 
 

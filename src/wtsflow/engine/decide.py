@@ -4,7 +4,8 @@ Rule 1: a step begins when all that it needs has ended; by default that is the s
 Rule 2: a target that fails leaves its line: later steps that depend on it pass that target by.
 Rule 3: when no target of a step is left, or more failed than ``max_failed`` allows, its list of
 steps halts: what runs may end, handlers run, nothing else begins.
-Rule 4: ``finally`` is done once, on all targets, whatever happened before.
+Rule 4: ``finally`` is done once, on all targets, whatever happened before; in a run that was told
+to end, within ``plan.closing``.
 Rule 5: at most ``parallel`` tasks run at once; a task is begun by the record of its beginning.
 """
 
@@ -17,7 +18,7 @@ from wtsflow.engine.loop import stopped
 from wtsflow.engine.scope import Frame, Names
 from wtsflow.engine.state import Attempt, State
 from wtsflow.engine.status import BAD, PENDING, Failure, Status, Tally, merged, skipped, untouched
-from wtsflow.engine.verdict import verdict
+from wtsflow.engine.verdict import Verdict, verdict
 from wtsflow.model.expression import ExpressionError, condition
 from wtsflow.model.plan import LOCAL
 from wtsflow.model.record import Outcome
@@ -36,13 +37,31 @@ def decide(names: Names, now: float) -> Decision:
     if not main.done or (state.stopping is not None and state.running):
         return walker.decision
     sofar = verdict(names, main)
-    ending = Frame(names={"run": {"id": state.run, "status": sofar.status, "success": sofar.good}})
+    ending = Frame(
+        names={"run": {"id": state.run, "status": sofar.status, "success": sofar.good}},
+        deadline=_closing(names, now),
+    )
     at_once = state.stopping is not None and bool(state.stopping.get("hard"))
     walker.final = not at_once
     final = walker.sequence(workflow.finally_, ending, fresh=not at_once)
     if final.done and not state.running:
         walker.decision.verdict = verdict(names, main, final)
     return walker.decision
+
+
+def settle(names: Names, now: float) -> Verdict:
+    """Judge a run that is over anew, by what became known since; nothing is begun."""
+    walker = _Walker(names, now)
+    main = walker.sequence(names.plan.workflow.steps, Frame(), fresh=False)
+    final = walker.sequence(names.plan.workflow.finally_, Frame(), fresh=False)
+    return verdict(names, main, final)
+
+
+def _closing(names: Names, now: float) -> float:
+    """When ``finally`` is over: a run that was told to end does so."""
+    if names.state.stopping is None:
+        return float("inf")
+    return names.state.entered.setdefault("finally", now) + names.plan.closing
 
 
 class _Walker:
@@ -262,9 +281,14 @@ class _Walker:
                 return untouched({target} - {LOCAL.name})
             decision = self.decision
             if decision.free > 0 and decision.allows(step, frame, path, target, name):
-                decision.start(step, frame, path, target, 1)
+                number = self.state.numbers.get(name, 1)
+                decision.start(step, frame, path, target, number)
             return PENDING
         if attempt.running:
+            return PENDING
+        if attempt.again and fresh:
+            if self.decision.free > 0:
+                self.decision.start(step, frame, path, target, attempt.number + 1)
             return PENDING
         failure = self._judge(step, frame, path, target, attempt)
         if failure is None:

@@ -1,9 +1,10 @@
 """Performing one task in a worker: everything between its ``started`` and ``finished`` records."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,7 +12,7 @@ from wtsflow.engine.lines import LineSplitter
 from wtsflow.engine.redact import Redactor, StreamRedactor
 from wtsflow.engine.sessions import Sessions
 from wtsflow.engine.spool import Spool, file_name
-from wtsflow.errors import ConnectError, SessionLost, WtsflowError
+from wtsflow.errors import ConnectError, NotBegun, SessionLost, WtsflowError
 from wtsflow.model.plan import Plan, Target
 from wtsflow.model.record import Event, Line, Outcome, Result, Task
 from wtsflow.model.script import PinnedScript
@@ -63,29 +64,75 @@ class Workshop:
 
     def perform(
         self, task: Task, arguments: Mapping[str, Json], cancelled: threading.Event
-    ) -> Result:
+    ) -> "Ended":
         """Do a task and say how it ended. Never raises: what went wrong is the outcome."""
+        verb = self.verbs[task.step.verb]
+        ended = self._watched(task, cancelled, lambda tools: verb.perform(task, arguments, tools))
+        return ended if ended.trace is Trace.LOST else replace(ended, trace=Trace.END)
+
+    def attach(self, task: Task, cancelled: threading.Event) -> "Ended":
+        """Pick up a task that another process began, and say how it ended. Never raises."""
+
+        def ask(tools: TaskTools) -> Result:
+            try:
+                return self.verbs[task.step.verb].attach(task, tools)
+            except (NotBegun, SessionLost):
+                raise
+            except WtsflowError as error:
+                raise SessionLost(error.message, cure=error.cure) from error
+
+        return self._watched(task, cancelled, ask)
+
+    def _watched(
+        self, task: Task, cancelled: threading.Event, do: Callable[["TaskTools"], Result]
+    ) -> "Ended":
         begun = self.clock.monotonic()
         tools = TaskTools(self, task, cancelled)
-        result, output = self._outcome(task, arguments, tools), dict[str, Json]()
+        result, trace = _outcome(do, tools)
+        output: dict[str, Json] = {}
         try:
             output = dict(tools.close())
         except Exception as error:  # noqa: BLE001 - what was done is known all the same
             output = {"error": repr(error)}
-        return replace(result, output=output, duration=self.clock.monotonic() - begun)
+        result = replace(result, output=output, duration=self.clock.monotonic() - begun)
+        return Ended(task, result, tuple(tools.kept), trace)
 
-    def _outcome(self, task: Task, arguments: Mapping[str, Json], tools: "TaskTools") -> Result:
-        try:
-            return self.verbs[task.step.verb].perform(task, arguments, tools)
-        except ConnectError as error:
-            return Result(Outcome.UNREACHABLE, _said(error))
-        except SessionLost as error:
-            tools.drop_session()
-            return Result(Outcome.UNKNOWN, _said(error))
-        except WtsflowError as error:
-            return Result(Outcome.FAILED, _said(error))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a defect must not leave the run hanging
-            return Result(Outcome.UNKNOWN, f"a defect in wtsflow: {error!r}")
+
+class Trace(StrEnum):
+    """What is known of a task when its worker is through with it."""
+
+    END = "end"
+    """How it ended."""
+    NONE = "none"
+    """That it never began, where it was to be picked up."""
+    LOST = "lost"
+    """Not how it ended; that may become known later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A worker is through with a task. ``kept`` are told when its end has been recorded."""
+
+    task: Task
+    result: Result
+    kept: Sequence[Execution] = ()
+    trace: Trace = Trace.END
+
+
+def _outcome(do: Callable[["TaskTools"], Result], tools: "TaskTools") -> tuple[Result, Trace]:
+    try:
+        return do(tools), Trace.END
+    except NotBegun as error:
+        return Result(Outcome.UNREACHABLE, _said(error)), Trace.NONE
+    except ConnectError as error:
+        return Result(Outcome.UNREACHABLE, _said(error)), Trace.END
+    except SessionLost as error:
+        tools.drop_session()
+        return Result(Outcome.UNKNOWN, _said(error)), Trace.LOST
+    except WtsflowError as error:
+        return Result(Outcome.FAILED, _said(error)), Trace.END
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a defect must not leave the run hanging
+        return Result(Outcome.UNKNOWN, f"a defect in wtsflow: {error!r}"), Trace.LOST
 
 
 def _said(error: WtsflowError) -> str:

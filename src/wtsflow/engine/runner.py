@@ -1,19 +1,21 @@
-"""The one thread of a run that decides and publishes.
+"""The one thread of a run that decides.
 
-Order of writing: journal (durable), audit log (durable), state, subscribers, effect. A task is
-begun only by the call whose ``started`` record stuck.
+Rule 1: a task is begun only by the call whose ``started`` record stuck.
+Rule 2: what an earlier process began is picked up, never begun again on a guess.
 """
 
-import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wtsflow.engine.decide import decide
-from wtsflow.engine.perform import Concealed, Workshop
+from wtsflow.engine import events
+from wtsflow.engine.book import Book
+from wtsflow.engine.decide import decide, settle
+from wtsflow.engine.inbox import Inbox
+from wtsflow.engine.interrupt import Interrupt, Level, level_of
+from wtsflow.engine.manner import Answer, Manner
+from wtsflow.engine.perform import Concealed, Ended, Trace, Workshop
 from wtsflow.engine.scope import Frame, Names
 from wtsflow.engine.sessions import Sessions
 from wtsflow.engine.state import State
@@ -21,7 +23,7 @@ from wtsflow.engine.verdict import Verdict
 from wtsflow.errors import Exit
 from wtsflow.model.expression import ExpressionError, fill
 from wtsflow.model.plan import Actor, Plan
-from wtsflow.model.record import Event, Line, Outcome, Record, Result, Task
+from wtsflow.model.record import Event, Outcome, Record, Result, Task
 from wtsflow.model.values import Json, Secret
 from wtsflow.ports import (
     AuditLog,
@@ -37,11 +39,11 @@ from wtsflow.ports import (
 CLOSING = 10.0
 """Seconds beyond the grace in which an execution that was asked to stop has to end."""
 
-BACKLOG = 256
-"""Batches of lines that may wait for the run's thread before workers are held back."""
+LOOK = 1.0
+"""Seconds between two looks at what other processes wrote: ``wtsflow cancel``, say."""
 
-TOGETHER = 1000
-"""How much of what has come is taken before the next decision: ends share one write to disk."""
+TIMES = 3
+"""How often a step that may be repeated is begun again because its end was not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,34 +61,8 @@ class Parts:
     subscribers: Sequence[Subscriber] = ()
 
 
-@dataclass(slots=True)
-class _Ended:
-    task: Task
-    result: Result
-
-
-@dataclass(slots=True)
-class Interrupt:
-    """Ask a run to end: from a signal handler or another thread, any number of times.
-
-    The first asks running tasks to stop, verified; the second does not wait for them.
-    """
-
-    exit: Exit | None = None
-    reason: str = ""
-    count: int = 0
-    wake: Callable[[], None] = field(default=lambda: None)
-
-    def __call__(self, code: Exit, reason: str) -> None:
-        """Note the wish; the run's thread acts on it."""
-        self.exit = self.exit or code
-        self.reason = self.reason or reason
-        self.count += 1
-        self.wake()
-
-
 class Runner:
-    """One run. ``values`` are the inputs with their secrets; ``opening`` is put in its record."""
+    """One run. ``values`` are the inputs with their secrets; ``actor`` is who began it."""
 
     def __init__(
         self,
@@ -97,24 +73,31 @@ class Runner:
         actor: Actor,
         values: Mapping[str, Json],
         interrupt: Interrupt | None = None,
+        manner: Manner | None = None,
     ) -> None:
         self.plan = plan
         self.parts = parts
         self.state = State(run)
-        self.detached: list[tuple[Subscriber, Exception]] = []
-        self._inbox: queue.SimpleQueue[_Ended | Event | list[Line] | None] = queue.SimpleQueue()
-        self._room = threading.BoundedSemaphore(BACKLOG)
+        self._manner = manner or Manner()
         self._interrupt = interrupt or Interrupt()
-        self._interrupt.wake = lambda: self._inbox.put(None)
-        self._subscribers = list(parts.subscribers)
         self._cancels: dict[str, threading.Event] = {}
-        self._over = False
-        self._wall = parts.clock.now()
-        self._mono = parts.clock.monotonic()
+        self._confirmed: dict[str, bool] = {}
+        self._forgotten = False
+        self._known = 0
+        self._looked = self._wished = 0.0
         concealed = Concealed()
         for value in values.values():
             if isinstance(value, Secret):
                 concealed.add(value)
+        self._book = Book(
+            self.state,
+            parts.journal,
+            parts.audit,
+            parts.clock,
+            parts.subscribers,
+            lambda: concealed.redactor,
+        )
+        self._inbox = Inbox(parts.clock, self._interrupt, self._book.tell)
         self._names = Names(
             plan,
             self.state,
@@ -131,29 +114,243 @@ class Runner:
             sessions=Sessions(parts.transports, parts.credentials),
             credentials=parts.credentials,
             spool=parts.spool,
-            show=self._show,
+            show=self._inbox.show,
             note=self._inbox.put,
             concealed=concealed,
         )
 
-    def now(self) -> float:
-        """The run's clock: the wall clock of its start, which no clock jump moves."""
-        return self._wall + self.parts.clock.monotonic() - self._mono
+    @property
+    def detached(self) -> Sequence[tuple[Subscriber, Exception]]:
+        """Subscribers that broke and were let go, with what broke them."""
+        return self._book.detached
 
     def go(self, opening: Mapping[str, Json]) -> State:
         """Open, perform and close the run. Raises RecordError: then nothing more was started."""
+        return self._drive([Event("opened", opening)])
+
+    def resume(self, records: Sequence[Record], data: Mapping[str, Json]) -> State:
+        """Go on where an earlier process stopped; ``data`` says who does. Raises RecordError.
+
+        What it left running is picked up first. A run that is closed is only settled: what was
+        not known of its attempts is looked for, and nothing is begun.
+        """
+        self._book.replay(records)
+        self._forgotten = self.state.forget()
+        self._known = self.state.counts["finished"] + self.state.counts["again"]
+        return self._drive([Event(f"resumed/{self.state.counts['resumed'] + 1}", data)])
+
+    # --- the loop -------------------------------------------------------------------------
+
+    def _drive(self, first: Sequence[Event]) -> State:
+        settling = self.state.closed is not None
         try:
-            self._publish([Event("opened", opening)])
-            while self.state.closed is None:
-                self._turn()
+            self._book.publish(first)
+            self._pick_up(settling=settling)
+            while self._settling() if settling else self._turn():
+                pass
         except BaseException:
-            self._over = True
+            self._inbox.close()
             self._give_up()
             raise
         finally:
-            self._over = True
-            self._shop.sessions.close()
+            self._inbox.close()
+            hurried = self._interrupt.hurry is not None
+            self._shop.sessions.close(*([1.0] if hurried else []))
         return self.state
+
+    def _turn(self) -> bool:
+        """Do what is to be done now, or wait for what comes. False: this process is through."""
+        self._look()
+        if not self._heed():
+            return False
+        decision = decide(self._names, self._book.now())
+        if decision.verdict is not None:
+            self._book.publish([self._closed(decision.verdict)])
+            return False
+        begin: list[tuple[Task, Mapping[str, Json]]] = []
+        happened = list(decision.events)
+        for task, frame in decision.begin:
+            ready = self._prepare(task, frame)
+            if isinstance(ready, Event):
+                happened.append(ready)
+            else:
+                happened.append(events.started(self.plan, task))
+                begin.append((task, ready))
+        if happened:
+            stuck = {record.event.key for record in self._book.publish(happened)}
+            for task, arguments in begin:
+                if f"started/{task.name}" in stuck:
+                    self._perform(task, arguments)
+            return True
+        if not self._cancels and self._parks(decision.wake):
+            return False
+        self._receive(decision.wake - self._book.now())
+        return True
+
+    def _parks(self, wake: float) -> bool:
+        """Let the process go when there is long nothing to do."""
+        if wake == float("inf") or wake - self._book.now() <= self._manner.park:
+            return False
+        waiting = self.state.waiting.keys() - self.state.waited.keys()
+        data: dict[str, Json] = {"until_ms": round(wake * 1000), "paths": sorted(waiting)}
+        self._book.publish([Event(f"parked/{self.state.counts['parked'] + 1}", data)])
+        return True
+
+    def _receive(self, patience: float) -> None:
+        came = self._inbox.take(patience)
+        happened: list[Event] = []
+        ended: list[Ended] = []
+        for one in came:
+            if isinstance(one, Event):
+                happened.append(one)
+            else:
+                self._cancels.pop(one.task.name, None)
+                ended.append(one)
+                happened += self._ended(one)
+        if happened:
+            self._book.publish(happened)
+        for one in ended:
+            if one.trace is Trace.END:
+                self.state.remember(one.task.path, one.task.target, one.result.outputs)
+            for execution in one.kept:
+                execution.recorded()
+
+    # --- beginning ------------------------------------------------------------------------
+
+    def _prepare(self, task: Task, frame: Frame) -> Mapping[str, Json] | Event:
+        """The task's arguments, or the record that it does not begin."""
+        if self._manner.confirm is not None:
+            if task.path not in self._confirmed:
+                self._confirmed[task.path] = self._manner.confirm(task)
+            if not self._confirmed[task.path]:
+                return Event(f"skipped/{task.path}", {"reason": "not confirmed"})
+        scope = self._names.scope(frame, task.target)
+        try:
+            return {name: fill(value, scope) for name, value in task.step.arguments.items()}
+        except ExpressionError as error:
+            hint = " (outputs that hold a secret do not outlive a process)"
+            message = f"with: {error.message}{hint if self._forgotten else ''}"
+            return events.finished(task, Result(Outcome.FAILED, message))
+
+    def _perform(self, task: Task, arguments: Mapping[str, Json]) -> None:
+        self._dispatch(task, lambda cancel: self._shop.perform(task, arguments, cancel))
+
+    def _attach(self, task: Task) -> None:
+        self._dispatch(task, lambda cancel: self._shop.attach(task, cancel))
+        if level_of(self.state.stopping) >= Level.STOP:
+            self._cancels[task.name].set()
+
+    def _dispatch(self, task: Task, work: Callable[[threading.Event], Ended]) -> None:
+        """Let a thread do it: a daemon, so that none that hangs keeps the process from ending."""
+        cancel = self._cancels[task.name] = threading.Event()
+        broken = Result(Outcome.UNKNOWN, "a defect in wtsflow: its worker broke")
+
+        def body() -> None:
+            ended = Ended(task, broken, trace=Trace.LOST)
+            try:
+                ended = work(cancel)
+            finally:
+                self._inbox.put(ended)
+
+        try:
+            threading.Thread(target=body, name=f"task {task.name}", daemon=True).start()
+        except RuntimeError as error:
+            self._inbox.put(Ended(task, Result(Outcome.FAILED, f"nothing was sent: {error}")))
+
+    # --- picking up -----------------------------------------------------------------------
+
+    def _pick_up(self, *, settling: bool) -> None:
+        """Ask the targets for everything whose end is not written down."""
+        now = self._book.now()
+        for path, target, attempt in [*self.state.unfinished(lost=settling)]:
+            step = self._names.step(path)
+            age = max(0.0, now - attempt.started)
+            self._attach(Task(path, target, attempt.number, step, attempt.deadline, age))
+
+    def _settling(self) -> bool:
+        """Wait for the truth about a closed run. False: all that can be known is."""
+        self._heed()
+        if self._cancels and level_of(self.state.stopping) < Level.DETACH:
+            self._receive(1.0)
+            return True
+        if self.state.counts["finished"] + self.state.counts["again"] > self._known:
+            verdict = settle(self._names, self._book.now())
+            number = self.state.counts["settled"] + 1
+            self._book.publish([Event(f"settled/{number}", events.judged(verdict))])
+        return False
+
+    def _ended(self, one: Ended) -> list[Event]:
+        """What is to be written down about a task that its worker is through with."""
+        task = one.task
+        match one.trace:
+            case Trace.END:
+                return [events.finished(task, one.result)]
+            case Trace.NONE:
+                return [events.again(task, one.result.message, begun=False)]
+            case Trace.LOST:
+                return self._lost(task, one.result)
+
+    def _lost(self, task: Task, result: Result) -> list[Event]:
+        """Rule: what may have happened is done again only where the script or a person says so."""
+        known = events.lost(task, result)
+        if self.state.stopping is not None or self.state.closed is not None:
+            return [known]
+        script = events.script_of(self.plan, task)
+        if script and script.interface.idempotent and task.attempt <= TIMES:
+            return [known, events.again(task, "its script is idempotent", begun=True)]
+        if not task.age:
+            return [known]
+        match self._manner.unknown(task, result.message):
+            case Answer.ATTACH:
+                self._attach(replace(task, age=task.age + result.duration))
+                return []
+            case Answer.DONE:
+                return [events.finished(task, Result(Outcome.SUCCESS, "taken as done on request"))]
+            case Answer.AGAIN:
+                return [known, events.again(task, "on request", begun=True)]
+            case Answer.LEAVE:
+                self._interrupt.demand(Exit.UNKNOWN, "what is unknown is left so", Level.DETACH)
+                return []
+            case Answer.STOP:
+                return [known]
+
+    # --- ending ---------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Once a second, see what other processes wrote, and whether one wishes the end."""
+        now = self.parts.clock.monotonic()
+        if now - self._looked >= LOOK:
+            self._looked = now
+            self._book.look()
+        if self.state.cancel is not None:
+            data = self.state.cancel
+            reason = f"cancelled by {data.get('by')}"
+            self._interrupt.demand(Exit.CANCELLED, reason, Level(level_of(data)))
+
+    def _heed(self) -> bool:
+        """Act on the wish that the run ends. False: let go of it now."""
+        wish = self._interrupt
+        if wish.exit is None:
+            return True
+        now = self.parts.clock.monotonic()
+        self._wished = self._wished or now
+        if wish.hurry is not None and now - self._wished > wish.hurry:
+            wish.level = Level.DETACH
+        if wish.level > level_of(self.state.stopping):
+            data: dict[str, Json] = {
+                "reason": wish.reason,
+                "exit": wish.exit.label,
+                "level": int(wish.level),
+            }
+            self._book.publish([Event(f"stopping/{int(wish.level)}", data)])
+            if wish.level == Level.STOP:
+                for cancel in self._cancels.values():
+                    cancel.set()
+        if wish.level < Level.DETACH:
+            return True
+        left: dict[str, Json] = {"reason": wish.reason, "exit": wish.exit.label}
+        self._book.publish([Event(f"left/{self.state.counts['left'] + 1}", left)])
+        return False
 
     def _give_up(self) -> None:
         """Nothing more can be written down: stop what runs, and wait for it no longer than that.
@@ -162,204 +359,15 @@ class Runner:
         """
         for cancel in self._cancels.values():
             cancel.set()
-        presses = self._interrupt.count
+        level = self._interrupt.level
         clock = self.parts.clock
         until = clock.monotonic() + self.plan.grace + CLOSING
-        while self._cancels and self._interrupt.count == presses:
-            left = until - clock.monotonic()
-            if left <= 0:
-                return
-            with suppress(queue.Empty):
-                came = self._inbox.get(timeout=min(left, 1.0))
-                if isinstance(came, _Ended):
+        while self._cancels and self._interrupt.level == level and clock.monotonic() < until:
+            for came in self._inbox.take(until - clock.monotonic()):
+                if isinstance(came, Ended):
                     self._cancels.pop(came.task.name, None)
 
-    def _turn(self) -> None:
-        self._heed()
-        decision = decide(self._names, self.now())
-        if decision.verdict is not None:
-            self._publish([self._closing(decision.verdict)])
-            return
-        begin = []
-        events = list(decision.events)
-        for task, frame in decision.begin:
-            ready = self._prepare(task, frame)
-            if isinstance(ready, Event):
-                events.append(ready)
-            else:
-                events.append(self._started(task))
-                begin.append((task, ready))
-        if events:
-            stuck = {record.event.key for record in self._publish(events)}
-            for task, arguments in begin:
-                if f"started/{task.name}" in stuck:
-                    self._dispatch(task, arguments)
-            return
-        self._take(decision.wake - self.now())
-
-    # --- beginning ------------------------------------------------------------------------
-
-    def _prepare(self, task: Task, frame: Frame) -> Mapping[str, Json] | Event:
-        """The task's arguments, or the record that they have no value."""
-        scope = self._names.scope(frame, task.target)
-        try:
-            return {name: fill(value, scope) for name, value in task.step.arguments.items()}
-        except ExpressionError as error:
-            result = Result(Outcome.FAILED, f"with: {error.message}")
-            return self._finished(task, result)
-
-    def _started(self, task: Task) -> Event:
-        data: dict[str, Json] = {
-            "path": task.path,
-            "target": task.target,
-            "attempt": task.attempt,
-            "title": task.step.title,
-            "attempts": 1 + (task.step.retry.times if task.step.retry else 0),
-        }
-        pins = getattr(task.step.action, "pins", None)
-        if pins is not None:
-            os = self.plan.machines[task.target].os
-            script = self.plan.script_for(task.step.action.pin_for(os) or "", task.target)  # type: ignore[union-attr]
-            data["script"] = {
-                "pin": script.pin,
-                "version": script.version,
-                "sha256": script.sha256,
-            }
-        return Event(f"started/{task.name}", data)
-
-    def _dispatch(self, task: Task, arguments: Mapping[str, Json]) -> None:
-        """Let a thread do it: a daemon, so that none that hangs keeps the process from ending."""
-        cancel = self._cancels[task.name] = threading.Event()
-
-        def work() -> None:
-            result = Result(Outcome.UNKNOWN, "a defect in wtsflow: its worker broke")
-            try:
-                result = self._shop.perform(task, arguments, cancel)
-            finally:
-                self._inbox.put(_Ended(task, result))
-
-        try:
-            threading.Thread(target=work, name=f"task {task.name}", daemon=True).start()
-        except RuntimeError as error:
-            result = Result(Outcome.FAILED, f"nothing was sent: {error}")
-            self._inbox.put(_Ended(task, result))
-
-    # --- publishing -----------------------------------------------------------------------
-
-    def _publish(self, events: Sequence[Event]) -> list[Record]:
-        """Record events durably, then let everybody see those that stuck."""
-        redactor = self._shop.concealed.redactor
-        masked = [Event(event.key, redactor.json(event.data)) for event in events]  # type: ignore[arg-type]
-        now = self.now()
-        time = datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds")
-        records = self.parts.journal.record(
-            self.state.run, masked, time=time.replace("+00:00", "Z")
-        )
-        self.parts.audit.append(records)
-        for record in records:
-            self.state.apply(record.event, now)
-            self._tell(record)
-        return records
-
-    def _tell(self, seen: Record | Line) -> None:
-        for subscriber in tuple(self._subscribers):
-            try:
-                subscriber(seen)
-            except Exception as error:  # noqa: BLE001 - a reader that went away stops no run
-                self._subscribers.remove(subscriber)
-                self.detached.append((subscriber, error))
-
-    # --- what comes in --------------------------------------------------------------------
-
-    def _show(self, lines: list[Line]) -> None:
-        while not self._over:
-            if self._room.acquire(timeout=1.0):
-                self._inbox.put(lines)
-                return
-
-    def _take(self, patience: float) -> None:
-        """Wait for what workers send, and take what is there.
-
-        Lines alone decide nothing: they are shown until something ends, the time is over, or an
-        interrupt comes. A flood of them holds none of these up for more than a batch.
-        """
-        clock = self.parts.clock
-        until = clock.monotonic() + max(0.0, min(patience, 1.0))
-        presses = self._interrupt.count
-        ended: list[_Ended] = []
-        with suppress(queue.Empty):
-            while not ended:
-                left = max(0.0, until - clock.monotonic())
-                came = self._inbox.get(timeout=left)
-                self._sort(came, ended)
-                if came is None or self._interrupt.count != presses or not left:
-                    break
-            for _ in range(min(self._inbox.qsize(), TOGETHER)):
-                if self._interrupt.count != presses:
-                    break
-                self._sort(self._inbox.get_nowait(), ended)
-        self._finish(ended)
-
-    def _sort(self, came: _Ended | Event | list[Line] | None, ended: list[_Ended]) -> None:
-        if isinstance(came, _Ended):
-            ended.append(came)
-        elif isinstance(came, Event):
-            self._publish([came])
-        elif came is not None:
-            self._room.release()
-            for line in came:
-                self._tell(line)
-
-    def _finish(self, ended: Sequence[_Ended]) -> None:
-        if not ended:
-            return
-        for one in ended:
-            self._cancels.pop(one.task.name, None)
-        self._publish([self._finished(one.task, one.result) for one in ended])
-        for one in ended:
-            self.state.remember(one.task.path, one.task.target, one.result.outputs)
-
-    @staticmethod
-    def _finished(task: Task, result: Result) -> Event:
-        data: dict[str, Json] = {
-            "path": task.path,
-            "target": task.target,
-            "attempt": task.attempt,
-            "outcome": str(result.outcome),
-            "message": result.message,
-            "exit_code": result.exit_code,
-            "signal": result.signal,
-            "stop": result.stop and str(result.stop),
-            "outputs": dict(result.outputs),
-            "output": dict(result.output),
-            "duration_ms": round(result.duration * 1000),
-        }
-        return Event(f"finished/{task.name}", data)
-
-    # --- ending ---------------------------------------------------------------------------
-
-    def _heed(self) -> None:
-        """Act on an interrupt: record it, then stop what runs; the second time, let go of it."""
-        wish = self._interrupt
-        if wish.exit is None:
-            return
-        if self.state.stopping is None:
-            self._publish([Event("stopping", {"reason": wish.reason, "exit": wish.exit.label})])
-            for cancel in self._cancels.values():
-                cancel.set()
-        if wish.count > 1 and not self.state.stopping.get("hard"):  # type: ignore[union-attr]
-            reason = "wtsflow was told not to wait for it"
-            lost = [
-                Event(
-                    f"lost/{path}@{target}/{attempt.number}",
-                    {"path": path, "target": target, "reason": reason},
-                )
-                for path, target, attempt in self.state.unfinished()
-            ]
-            data: dict[str, Json] = {"reason": wish.reason, "exit": wish.exit.label, "hard": True}
-            self._publish([Event("stopping/hard", data), *lost])
-
-    def _closing(self, verdict: Verdict) -> Event:
+    def _closed(self, verdict: Verdict) -> Event:
         run: dict[str, Json] = {
             "id": self.state.run,
             "status": verdict.status,
@@ -372,14 +380,4 @@ class Runner:
                 outputs[name] = fill(value, scope)
             except ExpressionError:
                 outputs[name] = None
-        data: dict[str, Json] = {
-            "status": verdict.status,
-            "exit": {"code": int(verdict.exit), "name": verdict.exit.label},
-            "targets": {
-                name: {"outcome": f.outcome, "step": f.path, "message": f.message}
-                for name, f in verdict.targets.items()
-            },
-            "outputs": outputs,
-            "duration_ms": round((self.now() - self.state.opened) * 1000),
-        }
-        return Event("closed", data)
+        return events.closed(verdict, outputs, self._book.now() - self.state.opened)

@@ -1,5 +1,6 @@
 """The names that ``$(…)`` and conditions see at one place of a run."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,6 +12,9 @@ from wtsflow.model.plan import LOCAL, Plan
 from wtsflow.model.record import Outcome
 from wtsflow.model.values import Json
 from wtsflow.model.workflow import Step, walk
+
+KEYS = re.compile(r"\[[^\]]*\]")
+"""What a path of the run has more than the static path of its step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +86,24 @@ class Names:
     mask: Callable[[str], str] = str
     paths: dict[str, Step] = field(init=False)
     targets: dict[str, Json] = field(init=False)
+    steps: dict[str, Step] = field(init=False)
+    """Every step by its static path."""
     line: frozenset[str] = field(init=False)
     """The static paths of all steps that are in no handler and not in ``finally``."""
 
     def __post_init__(self) -> None:
         workflow = self.plan.workflow
-        self.paths = {
-            step.id: step for step in (*walk(workflow.steps), *walk(workflow.finally_)) if step.id
-        }
+        self.steps = {step.path: step for step in workflow.walk()}
+        self.paths = {step.id: step for step in self.steps.values() if step.id}
         self.targets = {
             name: [machine.described for machine in machines]
             for name, machines in self.plan.targets.items()
         }
         self.line = frozenset(step.path for step in walk(workflow.steps, handlers=False))
+
+    def step(self, path: str) -> Step:
+        """The step at a path of the run, whatever it is done for."""
+        return self.steps[KEYS.sub("", path)]
 
     def scope(self, frame: Frame, target: str = "", **more: Json) -> dict[str, object]:
         """All names at ``frame``, as seen from the line of ``target``."""

@@ -1,12 +1,13 @@
 """A run's state: a fold of its records, and nothing else."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from wtsflow.engine.loop import Loop
 from wtsflow.engine.status import Status, Tally
 from wtsflow.model.record import Event, Outcome, Stop
-from wtsflow.model.values import Json
+from wtsflow.model.values import MASK, Json
 
 
 @dataclass(slots=True)
@@ -21,6 +22,12 @@ class Attempt:
     stop: str = ""
     begun: bool = True
     """False: it ended before anything was sent to its target."""
+    deadline: float = 3600.0
+    """Seconds that it may take."""
+    lost: bool = False
+    """Its end was not known when that was written down; it may become known later."""
+    again: bool = False
+    """It is to be followed by another attempt, whatever became of it."""
     outputs: Mapping[str, Json] = field(default_factory=dict)
 
     @property
@@ -55,7 +62,16 @@ class State:
     """Path → when its wait is over."""
     waited: dict[str, float] = field(default_factory=dict)
     stopping: Mapping[str, Json] | None = None
+    """The wish to end that is heeded, with its ``level``."""
+    cancel: Mapping[str, Json] | None = None
+    """The wish of another process that the run ends."""
     closed: Mapping[str, Json] | None = None
+    left: bool = False
+    """Its process let go of it on request."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """How many events of each type there were."""
+    numbers: dict[str, int] = field(default_factory=dict)
+    """``path@target`` → the number of its next attempt, where earlier ones never began."""
     running: int = 0
     entered: dict[str, float] = field(default_factory=dict)
     """When a group, loop or item was first allowed to begin."""
@@ -68,6 +84,7 @@ class State:
 
     def apply(self, event: Event, at: float) -> None:
         """Take in one recorded event, which happened at ``at``."""
+        self.counts[event.type] += 1
         match event.type:
             case "opened":
                 self.opened = at
@@ -75,30 +92,54 @@ class State:
                 self._start(event, at)
             case "finished" | "lost":
                 self._finish(event, at)
+            case "again":
+                self._again(event)
             case "skipped":
                 self.skipped.add(event.subject)
             case "waiting":
                 self.waiting[event.subject] = float(str(event.data["until_ms"])) / 1000
             case "waited":
                 self.waited[event.subject] = at
+            case _:
+                self._turn(event)
+
+    def _turn(self, event: Event) -> None:
+        """Take in what is of the run as a whole."""
+        match event.type:
+            case "cancel":
+                self.cancel = event.data
             case "stopping":
                 self.stopping = event.data
-            case "closed":
-                self.closed = event.data
+            case "left":
+                self.left = True
+            case "resumed":
+                self._resume()
+            case "closed" | "settled":
+                self.closed = {**(self.closed or {}), **event.data}
+
+    def _resume(self) -> None:
+        """Rule: who lets go of a run and resumes it wants the rest; a wish to end it stands."""
+        if self.left:
+            self.stopping, self.left = None, False
 
     def _start(self, event: Event, at: float) -> None:
         path, target, number = split(event.subject)
-        self.attempts.setdefault(path, {})[target] = Attempt(number, started=at)
+        attempt = Attempt(number, started=at)
+        attempt.deadline = float(str(event.data.get("deadline_ms") or 3_600_000)) / 1000
+        self.attempts.setdefault(path, {})[target] = attempt
         self.running += 1
 
     def _finish(self, event: Event, at: float) -> None:
         path, target, number = split(event.subject)
         known = self.attempts.setdefault(path, {}).get(target)
+        if known and known.number > number:
+            return  # late news of an attempt that another one followed
         attempt = Attempt(number, started=at, begun=False)
         if known and known.number == number:
             attempt = known
             self.running -= known.running
         attempt.ended = at
+        attempt.lost = event.type == "lost"
         attempt.outcome = str(event.data.get("outcome") or Outcome.UNKNOWN)
         attempt.message = str(event.data.get("message") or event.data.get("reason") or "")
         attempt.stop = str(event.data.get("stop") or "")
@@ -106,15 +147,37 @@ class State:
         attempt.outputs = outputs if isinstance(outputs, Mapping) else {}
         self.attempts[path][target] = attempt
 
+    def _again(self, event: Event) -> None:
+        path, target, number = split(event.subject)
+        attempt = self.attempts.get(path, {}).get(target)
+        if attempt is None or attempt.number != number:
+            return
+        if event.data.get("begun"):
+            attempt.again = True
+            return
+        self.running -= attempt.running
+        del self.attempts[path][target]
+        self.numbers[f"{path}@{target}"] = number + 1
+
     def remember(self, path: str, target: str, outputs: Mapping[str, Json]) -> None:
         """Keep outputs with their secrets in memory; the records hold them masked."""
         self.attempts[path][target].outputs = outputs
 
-    def unfinished(self) -> Iterator[tuple[str, str, Attempt]]:
-        """Every attempt that was started and has not ended."""
+    def forget(self) -> bool:
+        """Drop outputs that hold a secret: records have them masked. Whether there were any."""
+        found = False
+        for targets in self.attempts.values():
+            for attempt in targets.values():
+                kept = {name: value for name, value in attempt.outputs.items() if clear(value)}
+                found = found or len(kept) < len(attempt.outputs)
+                attempt.outputs = kept
+        return found
+
+    def unfinished(self, *, lost: bool = False) -> Iterator[tuple[str, str, Attempt]]:
+        """Every attempt that was started and has not ended; ``lost``: or whose end is unknown."""
         for path, targets in self.attempts.items():
             for target, attempt in targets.items():
-                if attempt.running:
+                if attempt.running or (lost and attempt.lost):
                     yield path, target, attempt
 
 
@@ -123,3 +186,15 @@ def split(subject: str) -> tuple[str, str, int]:
     name, _, number = subject.rpartition("/")
     path, _, target = name.rpartition("@")
     return path, target, int(number)
+
+
+def clear(value: Json) -> bool:
+    """Whether nothing in ``value`` is masked."""
+    match value:
+        case str():
+            return MASK not in value
+        case Mapping():
+            return all(clear(item) for item in value.values())
+        case list() | tuple():
+            return all(clear(item) for item in value)
+    return True

@@ -4,11 +4,10 @@ The rule: a signal, cancel, denial, mismatch or lost audit log wins; else some t
 some not is ``partial`` (9); else all bad with one cause is that cause's code; mixed is 1.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wtsflow.engine.scope import Names
+from wtsflow.engine.scope import KEYS, Names
 from wtsflow.engine.status import Failure, Status, merged
 from wtsflow.errors import Exit
 from wtsflow.model.plan import LOCAL
@@ -24,7 +23,6 @@ EXITS: Mapping[str, Exit] = {
     Outcome.REJECTED: Exit.DENIED,
 }
 
-_KEYS = re.compile(r"\[[^\]]*\]")
 UNDONE = "the run stopped before its remaining steps"
 
 
@@ -65,7 +63,7 @@ def _in_line(names: Names) -> frozenset[str]:
     return frozenset(
         target
         for path, attempts in names.state.attempts.items()
-        if _KEYS.sub("", path) in names.line
+        if KEYS.sub("", path) in names.line
         for target in attempts
     ) - {LOCAL.name}
 
