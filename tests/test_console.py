@@ -29,6 +29,10 @@ SMALL = {
     "troubled": watching.troubled,
     "waiting": watching.waiting,
     "fleet": lambda: watching.fleet(12, 5),
+    "cut": watching.cut,
+    "settled": lambda: watching.cut("success"),
+    "left": watching.left,
+    "parked": watching.parked,
 }
 
 

@@ -218,6 +218,82 @@ def waiting() -> Tape:
     return tape
 
 
+def due(at: float) -> int:
+    return int((START + at) * 1000)
+
+
+def cut(answer: str = "") -> Tape:
+    """The link to three targets goes: one comes back, one never, one had never begun.
+
+    The process is killed at 60 s and the run gone on with at 100 s. ``answer`` is what came of
+    web02 after the end.
+    """
+    tape = Tape()
+    tape.open(["web01", "web02", "web03", "web04"])
+    for name in ("web01", "web02", "web03", "web04"):
+        tape.begin(0.1, "clean", name, title="Remove it", script=SCRIPT)
+    tape.end(2, "clean", "web04", "success", 1900)
+    for name in ("web01", "web02"):
+        reason = f"{name}:22: no answer for 15 s"
+        tape.event(20, f"detached/clean@{name}/1/1", reason=reason, until_ms=due(320))
+    tape.event(50, "attached/clean@web01/1/1")
+    actor = {"name": "sam", "host": "desk9"}
+    tape.event(100, "resumed/1", actor=actor)
+    why = "its target has no trace of it"
+    tape.event(101, "again/clean@web03/1", begun=False, why=why)
+    tape.begin(101.1, "clean", "web03", 2, title="Remove it", script=SCRIPT)
+    tape.end(105, "clean", "web01", "success", 104900)
+    tape.end(106, "clean", "web03", "success", 4900, number=2)
+    lost = "web02:22: no answer for 300 s"
+    tape.event(320, "lost/clean@web02/1", reason=lost)
+    good = {name: ended("success") for name in ("web01", "web03", "web04")}
+    bad = ended("unknown", message=lost)
+    tape.close(321, "partial", Exit.PARTIAL, {**good, "web02": bad})
+    if answer:
+        tape.end(400, "clean", "web02", answer, 30000)
+        tape.event(
+            400.1,
+            "settled/1",
+            status=answer,
+            exit={"code": 0, "name": "success"},
+            targets={**good, "web02": ended(answer)},
+        )
+    return tape
+
+
+def left() -> Tape:
+    """Ctrl-C three times: finish, end, leave; then it is picked up, and ends."""
+    tape = Tape()
+    origin = {"kind": "rerun", "run": "01K6ZQ4N8H"}
+    tape.open(["db1", "db2"], origin=origin, environment="prod")
+    for name in ("db1", "db2"):
+        tape.begin(0.1, "patch", name, title="Install", script=SCRIPT)
+    for level in (1, 2, 3):
+        tape.event(level, f"stopping/{level}", reason="Ctrl-C", exit="interrupted", level=level)
+    tape.event(3.1, "left/1", reason="Ctrl-C")
+    tape.event(50, "resumed/1", actor={"name": "kim", "host": "desk7"})
+    tape.event(50.5, "attached/patch@db1/1/1")
+    tape.end(51, "patch", "db1", "success", 50900)
+    tape.event(52, "cancel/1", by="sam@desk9", reason="the window is over", level=2)
+    tape.event(52.1, "stopping/2b", reason="cancelled by sam@desk9", exit="cancelled", level=2)
+    tape.end(53, "patch", "db2", "cancelled", 52900, stop="confirmed", message="stopped on request")
+    ends = {"db1": ended("success", "patch"), "db2": ended("cancelled", "patch")}
+    tape.close(53.1, "cancelled", Exit.CANCELLED, ends)
+    return tape
+
+
+def parked() -> Tape:
+    """It waits for a night, and no process does so for it."""
+    tape = Tape()
+    origin = {"kind": "schedule", "schedule": "nightly", "slot": "2026-01-01T00:00Z"}
+    tape.open(["db1", "db2"], origin=origin)
+    tape.begin(0.1, "patch[db1]/install", "db1", title="Install", script=SCRIPT)
+    tape.end(3, "patch[db1]/install", "db1", "success", 2900)
+    tape.event(3.1, "waiting/patch/wave2", until_ms=due(36000))
+    tape.event(3.2, "parked/1", until_ms=due(36000), paths=["patch/wave2"])
+    return tape
+
+
 MANIFEST = """\
 wtsflow: 1
 name: disk/clean-up
@@ -251,7 +327,15 @@ def plan(names: list[str]) -> Plan:
     )
 
 
-TAPES = {"single": single, "troubled": troubled, "fleet": fleet, "waiting": waiting}
+TAPES = {
+    "single": single,
+    "troubled": troubled,
+    "fleet": fleet,
+    "waiting": waiting,
+    "cut": cut,
+    "left": left,
+    "parked": parked,
+}
 
 
 class Terminal:

@@ -58,10 +58,18 @@ def _rows(
             ("  ", ""),
             (padded(visible(one.label), labels), ""),
             (f"  {elapsed(now - seconds(one.started)):>7}  ", "dim"),
-            (visible(last.get((one.path, one.target), "").expandtabs(4)), ""),
+            _latest(one, last, now),
         ]
         for one in shown
     ]
+
+
+def _latest(one: Attempt, last: Mapping[tuple[str, str], str], now: float) -> tuple[str, str]:
+    """Its last line, or that its connection is gone."""
+    if one.detached is not None:
+        left = elapsed(int(one.detached.get("until_ms") or 0) / 1000 - now)
+        return f"connection lost, tried for {left} more", "yellow"
+    return visible(last.get((one.path, one.target), "").expandtabs(4)), ""
 
 
 def _waiting(tally: Tally, now: float) -> list[Spans]:

@@ -6,18 +6,19 @@ nothing when all is well, else the end summary. ``verbose``: every beginning and
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from wtsflow.model.plan import Plan
-from wtsflow.model.record import Line, Record
+from wtsflow.model.record import Event, Line, Record
 from wtsflow.model.terminal import Style, visible, width
 from wtsflow.ports import Clock
-from wtsflow.subscribers import words
+from wtsflow.subscribers import turns, words
 from wtsflow.subscribers.area import area
 from wtsflow.subscribers.pace import Pace
 from wtsflow.subscribers.progress import Progress
+from wtsflow.subscribers.question import Answers
 from wtsflow.subscribers.summary import summary
 from wtsflow.subscribers.tally import Tally
 from wtsflow.subscribers.words import Spans, painted
@@ -42,8 +43,9 @@ class Console:
     ``stream`` is where it is shown, ``live`` whether that is a terminal that can do it, ``output``
     the folder of the run's whole output (for the summary), ``plan`` what progress is measured by
     (without it: only counted). ``width`` is that of the output where there is no live area;
-    ``size`` (columns, lines) is for tests. When the reader goes away the run continues and nothing
-    more is written.
+    ``size`` (columns, lines) is for tests. ``answers`` is where a person types (:meth:`ask`).
+    ``own`` says that this terminal performs the run, and does not just watch it. When the reader
+    goes away the run continues and nothing more is written.
     """
 
     def __init__(
@@ -59,9 +61,14 @@ class Console:
         output: Callable[[str], str] = lambda _run: "",
         width: int = 80,
         size: tuple[int, int] | None = None,
+        answers: TextIO | None = None,
+        own: bool = True,
     ) -> None:
         self.tally = Tally()
         self._stream: TextIO | None = stream
+        self._answers = Answers(answers)
+        self._own = own
+        self._headed = False
         self._clock = clock
         self._style = style
         self._quiet = quiet
@@ -78,11 +85,12 @@ class Console:
         self._names = 0
         self._steps: set[str] = set()
         self._plain = not _unicode(stream)
-        self._screen = self._open(live and not quiet)
+        self._live = live and not quiet
+        self._screen = self._open()
         self._pace = Pace(self._flush, clock.monotonic, beat=BEAT if self._screen else None)
 
-    def _open(self, live: bool) -> "Screen | None":
-        if not live or self._stream is None:
+    def _open(self) -> "Screen | None":
+        if not self._live or self._stream is None:
             return None
         from wtsflow.subscribers.screen import Screen
 
@@ -90,11 +98,16 @@ class Console:
         return screen if screen.fit else None
 
     def __enter__(self) -> Self:
-        with self._writing():
-            if self._screen:
-                self._screen.start()
+        self._begin()
         self._pace.__enter__()
         return self
+
+    def _begin(self) -> None:
+        """Show the live area, where there is to be one; idempotent."""
+        with self._pace.lock, self._writing():
+            self._screen = self._screen or self._open()
+            if self._screen:
+                self._screen.start()
 
     def __exit__(
         self,
@@ -104,6 +117,39 @@ class Console:
     ) -> None:
         self._pace.__exit__(kind, error, trace)
         self._leave()
+
+    def recall(self, records: Iterable[Record]) -> None:
+        """Take in what was recorded before, silently: of a run that is gone on with."""
+        for record in records:
+            self._fold(record)
+
+    def ask(
+        self,
+        question: str,
+        choices: Sequence[str],
+        default: str,
+        *,
+        over: Callable[[], bool] = lambda: False,
+    ) -> str:
+        """Ask the person at the terminal, in the middle of a run; return one of ``choices``.
+
+        The word or its beginning is typed; nothing means ``default``. So does the end of the
+        input, ``over`` becoming true (Ctrl-C, say), and that there is no terminal: then nothing is
+        shown.
+        """
+        if self._stream is None or not (self._answers.there and _terminal(self._stream)):
+            return default
+        live = self._screen is not None
+        self._pace.now()
+        self._leave()
+        with self._pace.lock:
+            try:
+                return self._answers.ask(question, choices, default, self._stream, over)
+            except (OSError, ValueError):
+                return default
+            finally:
+                if live:
+                    self._begin()
 
     def __call__(self, seen: Record | Line) -> None:
         with self._pace.lock:
@@ -128,27 +174,77 @@ class Console:
         self._rows.append(self._prefix(line.target, line.path, line.stream) + line.text)
 
     def _record(self, record: Record) -> None:
+        self._fold(record)
         event = record.event
-        started = event.subject in self.tally.running
-        self.tally.add(record)
         match event.type:
             case "opened":
                 self._opened()
             case "started":
                 self._began(event.subject)
             case "finished" | "lost":
-                self._ended(event.subject, started=started)
+                self._ended(event.subject)
             case "skipped" if self._verbose:
                 why = visible(self.tally.skipped[event.subject])
                 self._say([(f"- {visible(event.subject)} skipped: {why}", "dim")])
             case "waiting":
                 self._say(words.waits(event.subject, self.tally.waiting[event.subject]))
-            case "stopping":
-                self._say(words.stopping(event.data))
             case "closed":
                 self._closed()
+            case _:
+                self._turn(event)
+
+    def _fold(self, record: Record) -> None:
+        name = record.event.subject
+        before = self.tally.attempts.get(name)
+        outcome, started = before.outcome if before else "", name in self.tally.running
+        self.tally.add(record)
+        match record.event.type:
+            case "started":
+                self._progress.began(self.tally.attempts[name])
+            case "finished" | "lost":
+                self._progress.ended(self.tally.attempts[name], started=started, before=outcome)
+            case "again" if before:
+                self._progress.again(before, started=started)
+
+    def _turn(self, event: Event) -> None:
+        """What befalls an attempt's connection, or the run as a whole."""
+        task = event.subject if event.type == "again" else event.subject.rpartition("/")[0]
+        attempt = self.tally.attempts.get(task)
+        match event.type:
+            case "detached" | "attached" | "again" if attempt:
+                self._say(turns.ATTEMPT[event.type](attempt), attempt.target)
+            case "cancel":
+                self._say(turns.cancel(event.data))
+            case "stopping":
+                self._say(turns.stopping(self.tally, own=self._own))
+            case "parked":
+                self._paused(turns.parked(self.tally))
+            case "left":
+                self._paused(turns.left(self.tally))
+            case "resumed":
+                self._resumed()
+            case "settled":
+                self._say(turns.settled(self.tally))
+                self._closed()
+
+    def _paused(self, lines: list[Spans]) -> None:
+        """The process goes: what is said last stays on the screen."""
+        for line in ([], *lines):
+            self._say(line)
+        self._pace.now()
+        self._leave()
+
+    def _resumed(self) -> None:
+        if self._headed:
+            self._begin()
+            self._say([])
+        else:
+            self._opened()
+        self._say(turns.resumed(self.tally, self._progress))
+        self._say([])
 
     def _opened(self) -> None:
+        self._headed = True
         names = [name for name in self.tally.targets if name != "local"]
         self._order = {name: number for number, name in enumerate(names)}
         self._names = words.columns(names or ["local"], NAMES)
@@ -157,16 +253,14 @@ class Console:
 
     def _began(self, name: str) -> None:
         attempt = self.tally.attempts[name]
-        self._progress.began(attempt)
         if self._verbose:
             self._say(words.began(attempt), attempt.target)
         elif attempt.step not in self._steps:
             self._say(words.step(attempt))
         self._steps.add(attempt.step)
 
-    def _ended(self, name: str, *, started: bool) -> None:
+    def _ended(self, name: str) -> None:
         attempt = self.tally.attempts[name]
-        self._progress.ended(attempt, started=started)
         self._last.pop((attempt.path, attempt.target), None)
         self._say(words.ended(attempt), attempt.target)
 
@@ -248,6 +342,13 @@ class Console:
             yield
         except (OSError, ValueError):  # a closed pipe, a terminal that is gone, a closed file
             self._stream = self._screen = None
+
+
+def _terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False
 
 
 def _unicode(stream: TextIO) -> bool:

@@ -7,10 +7,12 @@
     {"schema": "wtsflow.event/1", "type": "line",
      "run", "path", "target", "stream", "text"}
 
-A ``record`` is also in the journal: ``event`` is ``opened started finished lost skipped waiting
-waited stopping closed``, ``subject`` says of what, ``data`` depends on the event. A ``line`` is
+A ``record`` is also in the journal: ``event`` is the first word of its key (``opened started
+finished lost again detached attached skipped waiting waited looped cancel stopping parked left
+resumed closed settled``), ``subject`` says of what, ``data`` depends on the event. A ``line`` is
 output, live; ``stream`` is ``stdout`` or ``stderr``; what lasts of it is the spool file. ``opened``
-comes first, ``closed`` last: a stream without it was cut off.
+or ``resumed`` comes first; ``closed``, ``settled``, ``parked`` or ``left`` last: a stream without
+one of them was cut off.
 """
 
 import json

@@ -67,16 +67,25 @@ class Progress:
         part.done.discard(key)
         part.failed.discard(key)
 
-    def ended(self, attempt: Attempt, *, started: bool) -> None:
-        """Take in an end; ``started``: there was a beginning."""
+    def ended(self, attempt: Attempt, *, started: bool, before: str = "") -> None:
+        """Take in an end. ``started``: it ran; ``before``: how it had seemed to have ended."""
         part = self._part(attempt)
         part.running -= started
         key = _key(attempt, part)
         part.begun.add(key)
         if attempt.outcome in BAD:
             part.failed.add(key)
+        elif before in BAD:
+            part.failed.discard(key)
         if attempt.outcome in BAD or part.last in {"", attempt.step}:
             part.done.add(key)
+
+    def again(self, attempt: Attempt, *, started: bool) -> None:
+        """Take in that it is done again; ``started``: it ran."""
+        part = self._part(attempt)
+        part.running -= started
+        part.done.discard(_key(attempt, part))
+        part.failed.discard(_key(attempt, part))
 
     def _part(self, attempt: Attempt) -> Part:
         name = attempt.step.partition("/")[0]

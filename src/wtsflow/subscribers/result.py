@@ -12,14 +12,24 @@
     scripts       [{pin, version, commit, blob, sha256, choice?}]
     started, ended    RFC 3339; ended is null while it goes on
     duration_ms   null while it goes on
+    origin        {kind: rerun | undo | schedule, run?, schedule?, slot?}; null: asked for by hand
+    environment   "" where none was named
+    check         whether it only looked what would change
     status        success | failed | timeout | unreachable | cancelled | rejected | unknown |
-                  partial; or running | waiting | stopping while it goes on
+                  partial; or running | waiting | stopping | left while it goes on
     exit          {code, name}; null while it goes on
-    stopping      {reason, exit}; null where nobody stopped it
+    stopping      {reason, exit, level}; null where nobody stopped it
+    cancels       [{by, reason, level}]: who asked from elsewhere that it ends
+    parked        {until_ms, paths} while it waits and no process performs it; else null
+    left          {reason} while it was left open by request; else null
+    resumed       [{actor, host, …}]: each time that it was gone on with
+    settled       how often the truth about a step came after the end
     targets       [{name, outcome, step, message}], by name
     steps         [{path, target, attempt, title, script, outcome, message, exit_code, signal, stop,
-                  outputs, output, started, ended, duration_ms}], in order of their beginning;
-                  output is {sha256, bytes, kept, truncated, redactions, tail}
+                  outputs, output, started, ended, duration_ms, detached, again}], in order of their
+                  beginning; output is {sha256, bytes, kept, truncated, redactions, tail};
+                  detached is {reason, until_ms} while its connection is gone, else null; again is
+                  {begun, why, by} where another attempt counts in its place, else null
     skipped       [{path, reason}]
     waiting       [{path, until_ms}]
     outputs       {name: value}
@@ -50,9 +60,17 @@ def result(records: Iterable[Record]) -> dict[str, Any]:
         "started": tally.begun or None,
         "ended": tally.time if closed is not None else None,
         "duration_ms": closed.get("duration_ms") if closed is not None else None,
+        "origin": opened.get("origin"),
+        "environment": opened.get("environment", ""),
+        "check": bool(opened.get("check")),
         "status": tally.status,
         "exit": closed.get("exit") if closed is not None else None,
         "stopping": tally.stopping,
+        "cancels": tally.cancels,
+        "parked": tally.parked,
+        "left": tally.left,
+        "resumed": tally.resumed,
+        "settled": tally.settled,
         "targets": _targets(closed or {}),
         "steps": [_step(attempt) for attempt in tally.attempts.values()],
         "skipped": [{"path": path, "reason": why} for path, why in tally.skipped.items()],
@@ -83,4 +101,6 @@ def _step(attempt: Attempt) -> dict[str, Any]:
         "started": attempt.started,
         "ended": attempt.ended or None,
         "duration_ms": attempt.duration_ms if attempt.ended else None,
+        "detached": attempt.detached,
+        "again": attempt.again,
     }

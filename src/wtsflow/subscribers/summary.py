@@ -150,6 +150,7 @@ def _next(tally: Tally, output: str, *, details: bool) -> list[Spans]:
     unsure = [name for name in sorted(ends) if ends[name].get("outcome") == Outcome.UNKNOWN]
     if unsure:
         rows.append(("first", f"see what happened on {_names(tuple(unsure), 50, 1)[0]}"))
+        rows.append(("then", f"wtsflow resume {tally.run}"))
     if alive:
         rows.append(
             ("alive?", f"something may still run on {_names(tuple(sorted(alive)), 44, 1)[0]}")

@@ -30,6 +30,10 @@ class Attempt:
     outputs: Mapping[str, Any] = field(default_factory=dict)
     output: Mapping[str, Any] = field(default_factory=dict)
     duration_ms: int = 0
+    detached: Mapping[str, Any] | None = None
+    """While its connection is gone: why, and until when it is tried again."""
+    again: Mapping[str, Any] | None = None
+    """It is followed by another number, whatever came of it: whether it had begun, why, by whom."""
 
     @property
     def step(self) -> str:
@@ -52,6 +56,11 @@ class Attempt:
         """Whether no further attempt is allowed by its step."""
         return self.number >= self.attempts
 
+    @property
+    def never(self) -> bool:
+        """Whether it was found that it had never begun on its target."""
+        return self.again is not None and self.again.get("begun") is False
+
 
 @dataclass(slots=True)
 class Tally:
@@ -72,6 +81,16 @@ class Tally:
     """Path → until when, in milliseconds since the epoch."""
     stopping: Mapping[str, Any] | None = None
     closed: Mapping[str, Any] | None = None
+    cancels: list[Mapping[str, Any]] = field(default_factory=list)
+    """Who asked from elsewhere that it ends."""
+    parked: Mapping[str, Any] | None = None
+    """Set while no process performs it, because it waits: until when, and where."""
+    left: Mapping[str, Any] | None = None
+    """Set while no process performs it, because that was left by request: why."""
+    resumed: list[Mapping[str, Any]] = field(default_factory=list)
+    """By whom and where it was gone on with."""
+    settled: int = 0
+    """How often the truth about an attempt came after the end."""
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> "Tally":
@@ -95,17 +114,42 @@ class Tally:
             case "lost":
                 said = {"outcome": "unknown", "message": data.get("reason", ""), **data}
                 self._end(event.subject, said, record.time)
+            case "again":
+                self._again(event.subject, data, record.time)
+            case "detached" | "attached" as type_:
+                task = event.subject.rpartition("/")[0]
+                if attempt := self.attempts.get(task):
+                    attempt.detached = data if type_ == "detached" else None
             case "skipped":
                 self.skipped[event.subject] = str(data.get("reason", ""))
             case "waiting":
                 self.waiting[event.subject] = int(str(data.get("until_ms") or 0))
             case "waited":
                 self.waiting.pop(event.subject, None)
+            case _:
+                self._turn(event.type, data)
+
+    def _turn(self, type_: str, data: Mapping[str, Any]) -> None:
+        """What befalls the run as a whole."""
+        match type_:
+            case "cancel":
+                self.cancels.append(data)
             case "stopping":
                 self.stopping = data
+            case "parked":
+                self.parked = data
+            case "left":
+                self.left = data
+            case "resumed":
+                self.resumed.append(data)
+                self.parked = self.left = self.stopping = None
             case "closed":
                 self.closed = data
                 self.running.clear()
+                self.busy.clear()
+            case "settled":
+                self.closed = {**(self.closed or {}), **data}
+                self.settled += 1
 
     def _start(self, name: str, data: Mapping[str, Any], time: str) -> None:
         path, target, number = split(name)
@@ -127,6 +171,7 @@ class Tally:
             self.busy[target] -= 1
         attempt = self.attempts.setdefault(name, Attempt(path, target, number, started=time))
         attempt.ended = time
+        attempt.detached = None
         attempt.outcome = str(data.get("outcome") or "unknown")
         attempt.message = str(data.get("message") or "")
         attempt.exit_code = data.get("exit_code")
@@ -137,6 +182,23 @@ class Tally:
         between = round((seconds(time) - seconds(attempt.started)) * 1000)
         attempt.duration_ms = int(data.get("duration_ms") or between)
 
+    def _again(self, name: str, data: Mapping[str, Any], time: str) -> None:
+        """What ran when its process went is done again under another number."""
+        attempt = self.attempts.get(name)
+        if attempt is None:
+            return
+        attempt.again = data
+        if self.running.pop(name, None):
+            self.busy[attempt.target] -= 1
+            attempt.ended, attempt.detached = time, None
+            attempt.outcome = "skipped" if attempt.never else "unknown"
+            attempt.message = str(data.get("why") or "")
+
+    @property
+    def standing(self) -> tuple[Attempt, ...]:
+        """The attempts that count: those that no other number follows."""
+        return tuple(one for one in self.attempts.values() if one.again is None)
+
     @property
     def targets(self) -> tuple[str, ...]:
         """The names of the machines that the run is on."""
@@ -144,9 +206,13 @@ class Tally:
 
     @property
     def status(self) -> str:
-        """How it stands: ``running``, ``waiting``, ``stopping``, or how it ended."""
+        """How it stands: ``running waiting stopping left``, or how it ended."""
         if self.closed is not None:
             return str(self.closed.get("status", ""))
+        if self.left is not None:
+            return "left"
+        if self.parked is not None:
+            return "waiting"
         if self.stopping is not None:
             return "stopping"
         return "waiting" if self.waiting and not self.running else "running"

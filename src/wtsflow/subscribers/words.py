@@ -31,6 +31,8 @@ COLORS: Mapping[str, str] = {
     "waiting": "yellow",
 }
 MARKS: Mapping[str, str] = {Outcome.SUCCESS: "✓", Outcome.SKIPPED: "-"}
+ORIGINS: Mapping[str, str] = {"rerun": "rerun of", "undo": "undo of", "schedule": "schedule"}
+CHECK = "check: nothing is changed"
 TARGETS = ("cyan", "blue", "magenta", "green", "yellow")
 """Colours that targets take in turn."""
 
@@ -90,6 +92,7 @@ def count(number: int, noun: str) -> str:
 
 def header(tally: Tally, cells: int = 80) -> list[Spans]:
     """Which workflow, which plan, who, for which ticket, where; no line wider than ``cells``."""
+    more = origin(tally.opened)
     flow: Mapping[str, Any] = tally.opened.get("workflow") or {}
     actor: Mapping[str, Any] = tally.opened.get("actor") or {}
     machines = [name for name in tally.targets if name != "local"]
@@ -104,6 +107,7 @@ def header(tally: Tally, cells: int = 80) -> list[Spans]:
         f"plan {str(tally.opened.get('plan', ''))[:12]}",
         f"by {said(actor, 'name')}{host}",
         f"ticket {said(tally.opened, 'ticket')}" if tally.opened.get("ticket") else "",
+        *more,
         count(len(machines), "target") if machines else "on this machine",
     ]
     lines = [""]
@@ -111,7 +115,21 @@ def header(tally: Tally, cells: int = 80) -> list[Spans]:
         if lines[-1] and width(lines[-1]) + 2 + width(fact) > cells:
             lines.append("")
         lines[-1] += f"  {fact}" if lines[-1] else fact
-    return [first, *([(line, "dim")] for line in lines)]
+    looks: list[Spans] = [[(CHECK, "bold cyan")]] if tally.opened.get("check") else []
+    return [first, *([(line, "dim")] for line in lines), *looks]
+
+
+def origin(opened: Mapping[str, Any]) -> list[str]:
+    """What it was started for, and in which environment."""
+    found = []
+    if environment := said(opened, "environment"):
+        found.append(f"environment {environment}")
+    source: Mapping[str, Any] = opened.get("origin") or {}
+    if kind := said(source, "kind"):
+        named = said(source, "run") or said(source, "schedule")
+        slot = f", slot {said(source, 'slot')}" if source.get("slot") else ""
+        found.append(f"{ORIGINS.get(kind, kind)} {named}{slot}".strip())
+    return found
 
 
 def said(facts: Mapping[str, Any], key: str) -> str:
@@ -190,17 +208,6 @@ def waiting(path: str) -> str:
 def clock(milliseconds: int) -> str:
     """A time of day, UTC."""
     return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def stopping(facts: Mapping[str, Any]) -> Spans:
-    """The run was asked to end."""
-    why = said(facts, "reason") or "asked to"
-    if facts.get("hard"):
-        return [(f"stopping now ({why}): what runs is let go of", "bold yellow")]
-    return [
-        (f"stopping ({why}): ", "bold yellow"),
-        ("what runs is being ended; once more lets go of it", "yellow"),
-    ]
 
 
 def columns(names: Iterable[str], most: int) -> int:
