@@ -22,6 +22,7 @@ from wtsflow.model.expression import (
 )
 from wtsflow.model.workflow import (
     Action,
+    Ending,
     Fallback,
     Group,
     Input,
@@ -83,6 +84,7 @@ class Builder:
             timeout=seconds(top.raw("timeout")),
             steps=self.steps(top.at("steps"), ""),
             finally_=self.steps(top.at("finally"), "finally/"),
+            on_failure=Ending.UNDO if top.raw("on_failure") == "undo" else Ending.STOP,
             outputs={name: self.value(part) for name, part in top.at("outputs").entries()},
             report=self.report(top.at("report")) if "report" in top else None,
         )
@@ -157,7 +159,7 @@ class Builder:
         while path in self.places:
             path += "'"  # a second step of one id: reported by the check, never run
         self.places[path] = part.path
-        return Step(
+        step = Step(
             path=path,
             action=self.action(part, path),
             location=self.document.location(part.path),
@@ -177,6 +179,23 @@ class Builder:
             max_failed=share(part.raw("max_failed")),
             outputs=self.outputs(part.at("outputs")),
             tags=part.texts("tags"),
+        )
+        return replace(step, undo=self.undo(part.at("undo"), step)) if "undo" in part else step
+
+    def undo(self, part: Part, step: Step) -> Step:
+        """What takes ``step`` back: in its place, as its account."""
+        path = f"{step.path}/undo"
+        self.places[path] = part.path
+        return Step(
+            path=path,
+            action=self.script(part.at("script") if "script" in part else part),
+            location=self.document.location(part.path),
+            title=f"Undo: {step.title}" if step.title else "",
+            when=self.expression(part.at("when")),
+            arguments={name: self.value(item) for name, item in part.at("with").entries()},
+            target=step.target,
+            run_as=step.run_as,
+            timeout=seconds(part.raw("timeout")) if "timeout" in part else step.timeout,
         )
 
     def action(self, part: Part, path: str) -> Action:

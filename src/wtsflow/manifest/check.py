@@ -15,6 +15,7 @@ from wtsflow.manifest.names import Scope
 from wtsflow.manifest.order import Order, Place
 from wtsflow.manifest.proofs import proofs
 from wtsflow.manifest.scripts import Scripts
+from wtsflow.manifest.undo import something_to_undo, undoing
 from wtsflow.model.expression import Expression, Template
 from wtsflow.model.workflow import Fallback, Script, Wait, Workflow
 from wtsflow.source import Document, Path
@@ -45,6 +46,7 @@ class Check:
         self.findings.extend(inputs(self.document, self.workflow))
         self.before_steps()
         self.ids()
+        something_to_undo(self, self.workflow)
         for place in self.facts.order.places:
             self.step(place)
         self.ending()
@@ -140,7 +142,10 @@ class Check:
         """The data at a path, or None."""
         part = self.document.data
         for key in path:
-            part = part.get(key) if isinstance(part, dict) else None
+            try:
+                part = part[key]
+            except (KeyError, IndexError, TypeError):
+                return None
         return part
 
     # --- around the steps -------------------------------------------------------------------
@@ -246,6 +251,7 @@ class Check:
         self.target(place, path)
         self.handlers(place, path)
         self.retry(place, path, inside, proven)
+        undoing(self, place, path, proven)
         self.limits(place, path)
         kinds_of = self.arguments(place, path, inside, proven)
         if self.scripts is not None and isinstance(step.action, Script):

@@ -99,7 +99,7 @@ class Scope:
     def of_attempt(self) -> Kind:
         raise Refused(
             "wts211",
-            "this name is only known in 'retry: until:'",
+            "this name is only known in 'retry: until:' and in 'undo:'",
             "write steps.<id>.outputs for the outputs of another step",
         )
 

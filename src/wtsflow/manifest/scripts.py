@@ -39,27 +39,36 @@ class Scripts:
                 self.problems[pin] = error
 
     def step(
-        self, step: Step, path: Path, given: Mapping[Path, Kind], os: str
+        self,
+        step: Step,
+        path: Path,
+        given: Mapping[Path, Kind],
+        os: str,
+        *,
+        at: Path | None = None,
     ) -> Iterator[Diagnostic]:
-        """What is wrong between a step and its scripts; ``os`` is the targets', if known."""
-        action = step.action
+        """What is wrong between a step and its scripts; ``os`` is the targets', if known.
+
+        ``at`` is where its pins stand, where that is not ``script:``.
+        """
+        action, at = step.action, at or (*path, "script")
         if not isinstance(action, Script):
             return
         seen: dict[str, Diagnostic] = {}
         for system, pin in action.pins.items():
-            place = (*path, "script", system) if system else (*path, "script")
+            place = (*at, system) if system else at
             for each in self._pin(step, pin, place, system or os):
                 yield each
             script = self.found.get(pin)
             if script is not None:
-                for each in self._parameters(step, script, path, given):
+                for each in self._parameters(step, script, path, given, at):
                     seen.setdefault(f"{each.rule} {each.location}", each)
         yield from seen.values()
         if os and "" not in action.pins and os not in action.pins and action.pins:
             yield self.document.diagnostic(
                 "wts408",
                 f"there is no script for {os}, which '{step.target}' is",
-                (*path, "script"),
+                at,
                 key=True,
                 cure=f"add '{os}:'",
             )
@@ -93,12 +102,12 @@ class Scripts:
             )
 
     def _parameters(
-        self, step: Step, script: PinnedScript, path: Path, given: Mapping[Path, Kind]
+        self, step: Step, script: PinnedScript, path: Path, given: Mapping[Path, Kind], at: Path
     ) -> Iterator[Diagnostic]:
         declared = script.interface.parameters
         if declared is None:
             return
-        yield from self._missing(step, script, path, declared)
+        yield from self._missing(step, script, (*path, "with") if step.arguments else at, declared)
         for name, value in step.arguments.items():
             place: Path = (*path, "with", name)
             if name not in declared:
@@ -115,7 +124,7 @@ class Scripts:
             yield from self._value(declared[name], value, place, given)
 
     def _missing(
-        self, step: Step, script: PinnedScript, path: Path, declared: Mapping[str, Parameter]
+        self, step: Step, script: PinnedScript, place: Path, declared: Mapping[str, Parameter]
     ) -> Iterator[Diagnostic]:
         names = [
             each.name
@@ -124,7 +133,6 @@ class Scripts:
         ]
         if names:
             listed = ", ".join(short(name) for name in names)
-            place = (*path, "with") if step.arguments else (*path, "script")
             yield self.document.diagnostic(
                 "wts405",
                 f"{script.path} needs {listed}",

@@ -141,7 +141,7 @@ def _visible(here: Place, there: Place) -> None:
         raise Refused(
             "wts204",
             f"'{name}' is this step itself, which has not run yet",
-            "'retry: until:' sees 'outputs' and 'outcome' of the attempt",
+            "'retry: until:' and 'undo:' see its 'outputs' and 'outcome'",
         )
     if there.encloses(here):
         raise Refused("wts204", f"'{name}' is the group that this step stands in")

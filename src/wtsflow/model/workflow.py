@@ -131,6 +131,13 @@ class Then(StrEnum):
     CONTINUE = "continue"
 
 
+class Ending(StrEnum):
+    """What follows when a run fails: nothing, or what succeeded is taken back."""
+
+    STOP = "stop"
+    UNDO = "undo"
+
+
 @dataclass(frozen=True, slots=True)
 class Fallback:
     """``on_failure`` / ``on_timeout``: steps to perform, then stop or go on."""
@@ -197,6 +204,8 @@ class Step:
     max_failed: Share | None = None
     outputs: Mapping[str, Type] | None = None
     tags: tuple[str, ...] = ()
+    undo: "Step | None" = None
+    """A script that takes it back. Its ``when`` and ``with:`` see ``outcome`` and ``outputs``."""
 
     @property
     def verb(self) -> str:
@@ -237,13 +246,14 @@ class Workflow:
     require: tuple[Requirement, ...] = ()
     timeout: float | None = None
     finally_: tuple[Step, ...] = ()
+    on_failure: Ending = Ending.STOP
     outputs: Mapping[str, Value] = field(default_factory=dict)
     report: Report | None = None
     needs_ticket: bool = False
     """Whether an expression mentions ``ticket.``: then a run needs one."""
 
     def walk(self) -> Iterator[Step]:
-        """Every step, depth first, handlers and ``finally`` included."""
+        """Every step, depth first; handlers, what undoes a step, and ``finally`` included."""
         yield from walk(self.steps)
         yield from walk(self.finally_)
 
@@ -257,10 +267,15 @@ class Workflow:
 
 
 def walk(steps: tuple[Step, ...], *, handlers: bool = True) -> Iterator[Step]:
-    """Every step below ``steps``, depth first, with the steps of handlers (or without)."""
+    """Every step below ``steps``, depth first.
+
+    With ``handlers``, also what is done after a failure: their steps, and what undoes a step.
+    """
     for step in steps:
         yield step
         yield from walk(step.children, handlers=handlers)
         for handler in (step.on_failure, step.on_timeout):
             if handler and handlers:
                 yield from walk(handler.steps)
+        if step.undo and handlers:
+            yield step.undo

@@ -25,7 +25,8 @@ class Node:
     """A step. ``level`` is its place among its siblings: those of one level run at once.
 
     ``waves`` are the sizes of the waves of a ``for_each`` whose items are known; ``items`` is None
-    where they are not. ``handlers`` maps ``on_failure`` and ``on_timeout`` to their steps.
+    where they are not. ``handlers`` maps ``on_failure``, ``on_timeout`` and ``undo`` to their
+    steps. ``passed`` says that this run passes over it.
     """
 
     step: Step
@@ -37,6 +38,7 @@ class Node:
     handlers: Mapping[str, tuple["Node", ...]]
     items: int | None = None
     waves: tuple[int, ...] = ()
+    passed: bool = False
 
     @property
     def label(self) -> str:
@@ -110,7 +112,11 @@ class _Maker:
 
     def node(self, step: Step, level: int, around: Placed) -> Node:
         place = place_one(step, self.plan.targets, self.scope, around.machines)
-        handlers = {"on_failure": step.on_failure, "on_timeout": step.on_timeout}
+        handlers = {
+            "on_failure": step.on_failure.steps if step.on_failure else (),
+            "on_timeout": step.on_timeout.steps if step.on_timeout else (),
+            "undo": (step.undo,) if step.undo else (),
+        }
         return Node(
             step=step,
             level=level,
@@ -118,13 +124,10 @@ class _Maker:
             machines=tuple(machine.name for machine in place.machines),
             used=self.used(step, place),
             children=self.nodes(step.children, place),
-            handlers={
-                name: self.nodes(handler.steps, place)
-                for name, handler in handlers.items()
-                if handler and handler.steps
-            },
+            handlers={name: self.nodes(steps, place) for name, steps in handlers.items() if steps},
             items=place.items,
             waves=(step.rolling or Rolling()).waves(place.items) if place.items else (),
+            passed=step.path in self.plan.passed,
         )
 
     def used(self, step: Step, place: Placed) -> tuple[Used, ...]:
@@ -165,6 +168,7 @@ def _node(node: Node) -> dict[str, Json]:
         "for_each": str(step.for_each) if step.for_each else None,
         "items": node.items,
         "waves": list(node.waves),
+        **({"passed": True} if node.passed else {}),
         "steps": as_json(node.children),
         **{name: as_json(nodes) for name, nodes in node.handlers.items()},
     }

@@ -25,7 +25,7 @@ class Placed:
 
 
 def placed(workflow: Workflow, targets: Targets, scope: Scope) -> Iterator[Placed]:
-    """Every step of a workflow with its machines; handlers and ``finally`` included."""
+    """Every step of a workflow with its machines: handlers, undoing and ``finally`` included."""
     here = targets[LOCAL.name]
     yield from place(workflow.steps, targets, scope, here)
     yield from place(workflow.finally_, targets, scope, here)
@@ -42,6 +42,8 @@ def place(
         for handler in (step.on_failure, step.on_timeout):
             if handler:
                 yield from place(handler.steps, targets, scope, found.machines)
+        if step.undo:
+            yield Placed(step.undo, found.machines)
 
 
 def place_one(step: Step, targets: Targets, scope: Scope, inherited: tuple[Target, ...]) -> Placed:
