@@ -553,6 +553,23 @@ def test_T45_a_lock_that_is_held_for_ever_refuses(tmp_path: Path) -> None:
         log.append([Record(RUN, 1, TIME, opened())])
 
 
+def test_what_another_process_completed_in_a_newer_file_is_not_written_twice(
+    tmp_path: Path,
+) -> None:
+    with kept(tmp_path) as (mine, log), kept(tmp_path, limit=1) as (_, rotating):
+        write(mine, log, opened())
+        (late,) = mine.record(RUN, [Event("k/2")], time=TIME)
+        rotating.append([Record("OTHER", 1, TIME, Event("begins a file"))])
+        with kept(tmp_path) as (other, completing):
+            write(other, completing, opened(), run="LAST")
+        log.append([late])
+        log.append(mine.record(RUN, [Event("k/3")], time=TIME))
+    verdict = verify(tmp_path / "audit")
+    assert verdict.intact, verdict.problems
+    assert verdict.runs[RUN][0] == 3
+    assert verdict.files > 1
+
+
 def test_a_closed_log_takes_nothing(tmp_path: Path) -> None:
     log = Log(tmp_path / "audit", clock=Ticking())
     log.close()

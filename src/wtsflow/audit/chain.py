@@ -70,6 +70,8 @@ class Chain:
     prev: str = GENESIS
     day: str = ""
     closed: bool = False
+    gap: bool = False
+    """Whether lines may have come that were never read here, since an error."""
     pending: list[bytes] = field(default_factory=list)
 
     # --- reading the end ------------------------------------------------------------------
@@ -92,8 +94,8 @@ class Chain:
                 f"{self.path} was shortened while in use", cure="see: wtsflow audit verify"
             )
         self._take(read_at(self.descriptor, self.size, size - self.size))
-        if self.closed:
-            self._open_newest()
+        while self.closed:
+            self._follow()
 
     def _in_place(self) -> bool:
         try:
@@ -138,6 +140,27 @@ class Chain:
         if self.path is None or self.closed:
             self._begin()
         self._flush()
+
+    def _follow(self) -> None:
+        """Go on to the file that another process began, and read all of it.
+
+        Somebody may have completed a run of ours there: it must not be written twice.
+        """
+        path = self.folder / name(self.seq + 1)
+        try:
+            descriptor = private_file(path, os.O_RDWR | os.O_APPEND, AuditError)
+        except FileNotFoundError:
+            self._begin()
+            return
+        data = read_at(descriptor, 0, os.fstat(descriptor).st_size)
+        if b"\n" not in data:  # begun by a process that was killed there
+            os.close(descriptor)
+            self._begin()
+            return
+        self._let_go()
+        self.path, self.descriptor, self.size, self.closed = path, descriptor, 0, False
+        self.day = self._day(path)
+        self._take(data)
 
     def _open(self, path: Path) -> bool:
         """Open a file and find its end; false when it has not even its first record."""
@@ -269,6 +292,7 @@ class Chain:
     def reset(self) -> None:
         """Forget all: the next call reads the end from the disk again."""
         self._let_go()
+        self.gap = True
         self.heads.clear()
         self.pending.clear()
         self.size, self.seq, self.prev, self.closed = 0, 0, GENESIS, False

@@ -148,7 +148,7 @@ class Log:
         """Append first what the journal has of these runs and the log has not."""
         for run in dict.fromkeys(record.run for record in records):
             first = next(record.seq for record in records if record.run == run)
-            if first == 1:
+            if first == 1 and not self._chain.gap:
                 self._chain.heads.setdefault(run, (0, GENESIS))
             last, _ = self._chain.head(run)
             if last + 1 < first and self._truth is not None:
