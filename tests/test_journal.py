@@ -15,7 +15,7 @@ from hypothesis import given, settings, strategies as st
 from tests.keeping import RUN, TIME, closed, opened, posix, step
 from wtsflow import files
 from wtsflow.errors import Exit, JournalError
-from wtsflow.journals import sqlite as module
+from wtsflow.journals import door, schema
 from wtsflow.journals.sqlite import SqliteJournal
 from wtsflow.model.record import Event
 from wtsflow.model.values import MASK, Json, Secret
@@ -196,7 +196,7 @@ def test_a_locked_journal_says_so_after_a_while(journal: SqliteJournal) -> None:
 def test_it_flushes_every_commit(journal: SqliteJournal) -> None:
     assert journal._db.execute("PRAGMA synchronous").fetchone() == (2,)
     assert journal._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    assert journal._db.execute("PRAGMA user_version").fetchone() == (module.VERSION,)
+    assert journal._db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
 
 
 def test_a_journal_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_a_network_file_system_is_recognised(tmp_path: Path) -> None:
 def test_a_journal_on_a_network_file_system_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "network_file_system", lambda _path: "nfs4")
+    monkeypatch.setattr(door, "network_file_system", lambda _path: "nfs4")
     with pytest.raises(JournalError, match=r"network file system \(nfs4\)") as caught:
         SqliteJournal(tmp_path / "state" / "journal.sqlite")
     assert "local disk" in caught.value.cure
