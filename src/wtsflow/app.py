@@ -5,62 +5,44 @@
     text -> manifest.load -> planning.resolve -> engine -> records
 """
 
-import os
-import secrets
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtsflow import __version__, credentials, manifest, planning
 from wtsflow.clock import SystemClock
-from wtsflow.engine.interrupt import Interrupt
+from wtsflow.engine.interrupt import Interrupt, Level
+from wtsflow.engine.manner import Manner
 from wtsflow.engine.runner import Parts, Runner
 from wtsflow.engine.state import State
-from wtsflow.errors import Exit
-from wtsflow.files import file_lock, private_folder
+from wtsflow.errors import (
+    BusyError,
+    Exit,
+    InvalidError,
+    MismatchError,
+    PlanMismatch,
+    UsageError,
+)
+from wtsflow.files import held, private_folder, whole_lock
 from wtsflow.model.plan import Actor, Plan
-from wtsflow.model.script import PinnedScript
+from wtsflow.model.record import Event
 from wtsflow.model.values import Json
 from wtsflow.model.workflow import Workflow
-from wtsflow.ports import Clock, ScriptSource, Subscriber, Transport
+from wtsflow.ports import Clock, Subscriber, Transport
 from wtsflow.transports import TRANSPORTS
 from wtsflow.verbs import VERBS
+from wtsflow.who import new_run_id, present_actor
 from wtsflow.workspace import Workspace
 
 if TYPE_CHECKING:
     from wtsflow.audit import Log
     from wtsflow.journals.sqlite import SqliteJournal
-    from wtsflow.scripts import Repository
-
-
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-
-def new_run_id(now: float, chance: int | None = None) -> str:
-    """A ULID: 26 characters that sort by time. ``chance`` has 80 random bits."""
-    number = (int(now * 1000) << 80) | (secrets.randbits(80) if chance is None else chance)
-    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
-
-
-def present_actor() -> Actor:
-    """Who runs this process, by the operating system; the environment is not asked."""
-    import platform
-
-    host = platform.node()
-    if sys.platform == "win32":
-        return Actor(os.getlogin(), "", host)
-    uid = os.getuid()
-    try:
-        import pwd
-
-        name = pwd.getpwuid(uid).pw_name
-    except (ImportError, KeyError):
-        name = str(uid)
-    return Actor(name, str(uid), host)
+    from wtsflow.scripts import Kept, Repository
 
 
 DRIVER = 5.0
@@ -74,6 +56,8 @@ class Prepared:
     plan: Plan
     values: Mapping[str, Json]
     actor: Actor
+    origin: Mapping[str, Json] = field(default_factory=dict)
+    """Why it is run: ``kind`` (``rerun``, ``undo``, ``schedule``) and what goes with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +101,13 @@ class App:
             name: partial(make, self.workspace.transports.get(name), seen or None)
             for name, make in TRANSPORTS.items()
         }
+
+    @cached_property
+    def kept(self) -> "Kept":
+        """The bytes of the pinned scripts, those of earlier runs among them."""
+        from wtsflow.scripts import Kept
+
+        return Kept(self.state / "objects", self.scripts)
 
     @cached_property
     def journal(self) -> "SqliteJournal":
@@ -186,15 +177,22 @@ class App:
 
     @contextmanager
     def driving(self, run: str) -> Iterator[None]:
-        """Hold a run's lock while this process performs it: a killed process holds none."""
+        """Hold a run's lock while this process performs it: a killed process holds none.
+
+        Raises BusyError where another process performs it.
+        """
         path = driver(self.state, run)
         private_folder(path.parent)
         try:
-            with file_lock(path, DRIVER):
+            with whole_lock(path, DRIVER):
                 yield
-        finally:
-            with suppress(OSError):
-                path.unlink()
+                with suppress(OSError):
+                    path.unlink()
+        except TimeoutError:
+            raise BusyError(
+                f"another process performs run {run}",
+                cure=f"wtsflow runs watch {run}; to end it: wtsflow cancel {run}",
+            ) from None
 
     def close(self) -> None:
         """Let go of the files that were opened."""
@@ -209,19 +207,113 @@ class App:
         interrupt: Interrupt | None = None,
         *,
         run: str = "",
+        manner: Manner | None = None,
     ) -> Finished:
-        """Perform a plan to its end.
+        """Perform a plan to its end, or until it parks.
 
-        The scripts are read, and their digests compared, before the run is opened. Raises
-        MismatchError then, RecordError when it cannot be written down.
+        The scripts are read, their digests compared, and their bytes kept, before the run is
+        opened. Raises MismatchError then, BusyError when another process performs this run,
+        RecordError when it cannot be written down.
         """
-        plan = prepared.plan
-        scripts = Bytes(self.scripts, plan.scripts.values())
         run = run or new_run_id(self.clock.now())
+        self.kept.keep(prepared.plan.scripts.values())
+        runner = self._runner(prepared, run, subscribers, interrupt, manner)
+        with self.driving(run):
+            return _finished(runner, runner.go(_opening(prepared)))
+
+    def resume(
+        self,
+        prepared: Prepared,
+        run: str,
+        subscribers: Sequence[Subscriber] = (),
+        interrupt: Interrupt | None = None,
+        *,
+        manner: Manner | None = None,
+    ) -> Finished:
+        """Go on with a run that another process began, or settle one that is closed.
+
+        ``prepared`` comes from :meth:`reopen`. Raises like :meth:`run`.
+        """
+        runner = self._runner(prepared, run, subscribers, interrupt, manner)
+        with self.driving(run):
+            who: dict[str, Json] = {"actor": asdict(self.actor), "version": __version__}
+            return _finished(runner, runner.resume(self.journal.load(run), who))
+
+    def reopen(
+        self,
+        run: str,
+        answer: Callable[[Plan], Mapping[str, Json]],
+        *,
+        inventories: Sequence[Path] = (),
+        as_planned: bool = False,
+    ) -> Prepared:
+        """The plan of a run that was begun, held against the present.
+
+        ``answer`` gives the plan's inputs, with its secrets. Everything is planned and asked
+        again, permission too; ``as_planned`` goes on with what was planned where the present
+        differs. Raises PlanMismatch with the differences, DeniedError, UsageError without such a
+        run.
+        """
+        old, actor = self.frozen(run)
+        given = answer(old)
+        values = planning.bind(old.workflow, given)
+        try:
+            new = self.plan(old.workflow, given, inventories=inventories, **planning.terms(old))
+            different = (*self._edited(old), *planning.differences(old, new.plan))
+        except (InvalidError, MismatchError) as error:
+            different = (error.message,)
+        if different and not as_planned:
+            raise PlanMismatch(
+                different, cure="look at them; --as-planned goes on with what was planned"
+            )
+        return Prepared(old, values, actor)
+
+    def frozen(self, run: str) -> tuple[Plan, Actor]:
+        """The plan of a run as it was opened, and who opened it. Raises UsageError."""
+        records = self.journal.load(run, limit=1)
+        data = records[0].event.data if records else {}
+        frozen, actor = data.get("frozen"), data.get("actor")
+        if not isinstance(frozen, Mapping) or not isinstance(actor, Mapping):
+            raise UsageError(f"there is no plan of run {run}", cure="see: wtsflow runs list")
+        return planning.thaw(frozen, manifest.load), Actor(**actor)  # type: ignore[arg-type]
+
+    def _edited(self, old: Plan) -> list[str]:
+        """Whether the manifest's file says something else by now."""
+        path = Path(old.workflow.source)
+        try:
+            present = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError:
+            return []
+        same = present == old.workflow.sha256
+        return [] if same else [f"the manifest {old.workflow.source} changed"]
+
+    def cancel(self, run: str, reason: str = "", level: Level = Level.STOP) -> bool:
+        """Wish, in a run's records, that it ends. Whether a process performs it, and will see.
+
+        Raises UsageError for a run that is over.
+        """
+        records = self.journal.load(run)
+        if not records or any(record.event.key == "closed" for record in records):
+            raise UsageError(f"run {run} is over", cure=f"see: wtsflow runs show {run}")
+        number = 1 + sum(record.event.type == "cancel" for record in records)
+        time = datetime.fromtimestamp(self.clock.now(), UTC).isoformat(timespec="microseconds")
+        data: dict[str, Json] = {"by": self.actor.name, "reason": reason, "level": int(level)}
+        wish = Event(f"cancel/{number}", data)
+        self.audit.append(self.journal.record(run, [wish], time=time.replace("+00:00", "Z")))
+        return held(driver(self.state, run))
+
+    def _runner(
+        self,
+        prepared: Prepared,
+        run: str,
+        subscribers: Sequence[Subscriber],
+        interrupt: Interrupt | None,
+        manner: Manner | None,
+    ) -> Runner:
         parts = Parts(
             journal=self.journal,
             audit=self.audit,
-            scripts=scripts,
+            scripts=self.kept,
             verbs=VERBS,
             transports=self.transports,
             credentials=credentials.chain(self.environ),
@@ -229,39 +321,30 @@ class App:
             spool=self.spool(run),
             subscribers=subscribers,
         )
-        runner = Runner(
-            plan,
+        return Runner(
+            prepared.plan,
             run,
             parts,
             actor=prepared.actor,
             values=prepared.values,
             interrupt=interrupt,
+            manner=manner,
         )
-        with self.driving(run):
-            state = runner.go(_opening(prepared))
+
+
+def _finished(runner: Runner, state: State) -> Finished:
+    """What became of a run: over, let go of, or waiting."""
+    name = Exit.WAITING.label
+    if state.closed is not None:
         name = str(state.closed["exit"]["name"])  # type: ignore[index,call-overload]
-        return Finished(run, Exit[name.upper()], state, runner.detached)
+    elif state.left:
+        name = str((state.stopping or {}).get("exit") or Exit.UNKNOWN.label)
+    return Finished(state.run, Exit[name.upper()], state, runner.detached)
 
 
 def driver(state: Path, run: str) -> Path:
     """The file that the process which performs a run holds locked."""
     return state / "locks" / f"{run}.lock"
-
-
-class Bytes:
-    """The scripts of one plan, read once: what was compared is what runs."""
-
-    def __init__(self, source: ScriptSource, scripts: Iterable[PinnedScript]) -> None:
-        self._source = source
-        self._bytes = {script.sha256: source.read(script) for script in scripts}
-
-    def resolve(self, pin: str, *, subject: str = "", groups: Sequence[str] = ()) -> PinnedScript:
-        """What a pin means."""
-        return self._source.resolve(pin, subject=subject, groups=groups)
-
-    def read(self, script: PinnedScript) -> bytes:
-        """The bytes of a script of the plan."""
-        return self._bytes[script.sha256]
 
 
 def _opening(prepared: Prepared) -> dict[str, Json]:
@@ -293,4 +376,13 @@ def _opening(prepared: Prepared) -> dict[str, Json]:
             for pin, script in plan.scripts.items()
         ],
         "inputs": plan.inputs,
+        **{
+            name: said
+            for name, said in (
+                ("origin", dict(prepared.origin)),
+                ("environment", plan.environment),
+                ("check", plan.check),
+            )
+            if said
+        },
     }

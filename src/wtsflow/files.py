@@ -3,7 +3,8 @@
 import os
 import stat
 import warnings
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from wtsflow.errors import RecordError
@@ -132,6 +133,27 @@ def file_lock(path: Path, patience: float) -> AbstractContextManager[object]:
         from filelock import FileLock
 
     return FileLock(path, timeout=patience, mode=0o600, poll_interval=0.001, fallback_to_soft=False)
+
+
+@contextmanager
+def whole_lock(path: Path, patience: float) -> Iterator[None]:
+    """:func:`file_lock` on a file that its holder removes: who waited for it takes the new one.
+
+    Raises TimeoutError like it.
+    """
+    while True:
+        with file_lock(path, patience) as lock:
+            if _same_file(path, lock):
+                yield
+                return
+
+
+def _same_file(path: Path, lock: object) -> bool:
+    descriptor = getattr(getattr(lock, "_context", None), "lock_file_fd", None)
+    try:
+        return descriptor is None or os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def held(path: Path) -> bool:

@@ -75,13 +75,7 @@ def thawed(file: Path, request: Request, *, secrets: bool) -> tuple["App", "Prep
             old.workflow,
             given,
             inventories=request.inventories,
-            ticket=old.ticket,
-            limit=old.limit,
-            parallel=old.parallel,
-            timeout=old.timeout,
-            grace=old.grace,
-            reattach=old.reattach,
-            closing=old.closing,
+            **planning.terms(old),
         )
         if different := planning.differences(old, new.plan):
             raise PlanMismatch(

@@ -95,11 +95,11 @@ def commit(folder: Path, ours: list[str]) -> bool:
     In a workspace with a ``wtsflow.yaml`` or a script of its own nothing is released or locked.
     Returns whether git did not know who commits. Raises ConfigError.
     """
-    from wtsflow.app import present_actor
     from wtsflow.clock import SystemClock
     from wtsflow.scripts import release
     from wtsflow.scripts.begin import begin
     from wtsflow.scripts.locking import relock
+    from wtsflow.who import present_actor
     from wtsflow.workspace import Workspace
 
     actor = present_actor()

@@ -3,6 +3,16 @@
 from wtsflow.planning.bind import bind
 from wtsflow.planning.freeze import differences, freeze, thaw
 from wtsflow.planning.outline import Node, Outline, outline
-from wtsflow.planning.resolve import resolve
+from wtsflow.planning.resolve import resolve, terms
 
-__all__ = ["Node", "Outline", "bind", "differences", "freeze", "outline", "resolve", "thaw"]
+__all__ = [
+    "Node",
+    "Outline",
+    "bind",
+    "differences",
+    "freeze",
+    "outline",
+    "resolve",
+    "terms",
+    "thaw",
+]

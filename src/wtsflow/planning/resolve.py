@@ -1,7 +1,7 @@
 """From a workflow and its answers to a plan: targets found, scripts pinned, requirements held."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 from wtsflow.errors import DeniedError, PlanError
 from wtsflow.fit import together
@@ -14,6 +14,14 @@ from wtsflow.planning.pick import pick
 from wtsflow.planning.place import placed
 from wtsflow.planning.targets import machines, refuse_unreachable
 from wtsflow.ports import Inventory, ScriptSource
+
+TERMS = ("ticket", "limit", "parallel", "timeout", "grace", "reattach", "closing")
+"""What :func:`resolve` is told beside the workflow and its inputs, by the names of the plan."""
+
+
+def terms(plan: Plan) -> dict[str, Any]:
+    """What a plan was made with: to make it again."""
+    return {name: getattr(plan, name) for name in TERMS}
 
 
 def resolve(
