@@ -139,7 +139,7 @@ class Chain:
                 break
         if self.path is None or self.closed:
             self._begin()
-        self._flush()
+        self.flush()
 
     def _follow(self) -> None:
         """Go on to the file that another process began, and read all of it.
@@ -205,7 +205,7 @@ class Chain:
     # --- writing --------------------------------------------------------------------------
 
     def add(self, records: Sequence[Record], *, late: bool = False) -> int:
-        """Append the records that are not here yet, in one write. Returns how many were new.
+        """Take the records that are not here yet into the next write. Returns how many are new.
 
         They must follow the run's last one without a gap.
         """
@@ -221,7 +221,6 @@ class Chain:
                 body["late"] = True
             self.heads[record.run] = (record.seq, self._seal(body))
             new += 1
-        self._flush()
         return new
 
     def note(self, event: str, data: Mapping[str, Json]) -> None:
@@ -235,7 +234,7 @@ class Chain:
         self.pending.append(line)
         return digest
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """One write; after a short one the file is cut back and AuditError raised."""
         data, self.pending = b"".join(self.pending), []
         if not data:
@@ -265,11 +264,11 @@ class Chain:
     def rotate(self) -> None:
         """Close this file and begin the next."""
         self.note("log.close", {"next": name(self.seq + 2)})
-        self._flush()
+        self.flush()
         os.fsync(self.descriptor)
         self.closed = True
         self._begin()
-        self._flush()
+        self.flush()
 
     def _begin(self) -> None:
         """Make the next file; its first record ties it to the one before."""

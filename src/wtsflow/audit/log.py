@@ -5,6 +5,7 @@ Rule 2: the log's records of a run are the journal's, in its order, without a ga
     after a crash is appended first.
 Rule 3: no file is ever rewritten. A torn last line is cut off, and a record says what it was.
 Rule 4: a failed flush is never tried again on the same descriptor.
+Rule 5: what waits while something is written is written next, together, with one flush.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -78,17 +80,16 @@ class Log:
         self._deadline = deadline
         self._broken: AuditError | None = None
         self._lock = file_lock(folder / ".lock", deadline)
-        self._work: queue.SimpleQueue[tuple[Future[None], Callable[[], None]] | None]
-        self._work = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="audit", daemon=True)
         self._thread.start()
-        self._ask(self._catch_up, max(deadline, CATCH_UP))
+        self._ask(_Asked(self._catch_up), max(deadline, CATCH_UP))
 
     def append(self, records: Sequence[Record]) -> None:
         """Durably append; on return they are on the disk. Raises AuditError: begin nothing."""
         if not records:
             return
-        self._ask(lambda: self._append(records))
+        self._ask(_Asked(None, records))
         if self._truth is not None:
             for run, seq in {record.run: record.seq for record in records}.items():
                 self._truth.audited(run, seq)
@@ -107,14 +108,13 @@ class Log:
 
     # --- the writing thread: a disk that hangs must not hang the caller -------------------
 
-    def _ask(self, work: Callable[[], None], patience: float = 0.0) -> None:
+    def _ask(self, asked: "_Asked", patience: float = 0.0) -> None:
         patience = patience or self._deadline
         if self._broken is not None:
             raise self._broken
-        done: Future[None] = Future()
-        self._work.put((done, work))
+        self._work.put(asked)
         try:
-            done.result(patience)
+            asked.done.result(patience)
         except TimeoutError:
             self._broken = AuditError(
                 f"the audit log {self.folder} did not answer within {patience:g} s",
@@ -123,24 +123,57 @@ class Log:
             raise self._broken from None
 
     def _serve(self) -> None:
-        while (item := self._work.get()) is not None:
-            done, work = item
-            try:
-                work()
-            except BaseException as error:  # noqa: BLE001 - it is the caller's
-                done.set_exception(error)
-            else:
-                done.set_result(None)
+        while (asked := self._work.get()) is not None:
+            together = [asked]
+            over = False
+            with contextlib.suppress(queue.Empty):
+                while together[-1].work is None and not over:
+                    more = self._work.get_nowait()
+                    over = more is None
+                    together += [more] if more is not None else []
+            self._answer(together)
+            if over:
+                break
         self._chain.reset()
 
-    def _append(self, records: Sequence[Record]) -> None:
+    def _answer(self, together: "Sequence[_Asked]") -> None:
+        """Do what was asked; what fails together is done one by one: the error is only its own."""
+        *appends, last = together
+        if last.work is None:
+            appends.append(last)
+        if len(appends) > 1 and self._broken is None:
+            with contextlib.suppress(Exception):
+                self._append(appends)
+                for one in appends:
+                    one.done.set_result(None)
+                appends = []
+        for one in (*appends, last):
+            if not one.done.done():
+                self._answer_one(one)
+
+    def _answer_one(self, asked: "_Asked") -> None:
+        try:
+            if self._broken is not None:
+                raise self._broken  # noqa: TRY301 - it goes to the one who asked
+            if asked.work is not None:
+                asked.work()
+            else:
+                self._append([asked])
+        except BaseException as error:  # noqa: BLE001 - it is the caller's
+            asked.done.set_exception(error)
+        else:
+            asked.done.set_result(None)
+
+    def _append(self, together: "Sequence[_Asked]") -> None:
         with self._translating():
             with self._lock:
                 self._chain.refresh()
                 if self._chain.due():
                     self._chain.rotate()
-                self._complete(records)
-                self._chain.add(records)
+                for one in together:
+                    self._complete(one.records)
+                    self._chain.add(one.records)
+                self._chain.flush()
                 descriptor = os.dup(self._chain.descriptor)
             self._sync(descriptor)
 
@@ -171,6 +204,7 @@ class Log:
         last, _ = self._chain.head(run)
         missing = self._truth.load(run, after=last) if self._truth is not None else []
         self._chain.add(missing, late=True)
+        self._chain.flush()
         return missing[-1].seq if missing else last
 
     def _sync(self, descriptor: int) -> None:
@@ -205,6 +239,15 @@ class Log:
             f"cannot write the audit log {self.folder}: {error.strerror or error}",
             cure=_CURES.get(error.errno or 0, ""),
         )
+
+
+@dataclass(slots=True)
+class _Asked:
+    """Records to append; or, where ``work`` is given, that."""
+
+    work: Callable[[], None] | None
+    records: Sequence[Record] = ()
+    done: Future[None] = field(default_factory=Future)
 
 
 _CURES = {
