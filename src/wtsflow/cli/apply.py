@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wtsflow.cli import options
-from wtsflow.cli.common import document, frame, out
-from wtsflow.cli.performing import RunFormat, perform
-from wtsflow.cli.request import Request, answers, closing_on_error, opened, plan_document
-from wtsflow.model.values import MASK, Json, Secret
+from wtsflow.cli.common import document, out
+from wtsflow.cli.performing import Driving, RunFormat, perform
+from wtsflow.cli.request import Request, closing_on_error, given_again, opened, plan_document
 
 if TYPE_CHECKING:
     from wtsflow.app import App, Prepared
-    from wtsflow.model.plan import Plan
+    from wtsflow.workspace import Settings
 
 
 def command(
@@ -46,7 +45,7 @@ def command(
     request = Request(
         manifest="", files=inputs or (), inventories=inventory or (), ask=not yes and not check
     )
-    app, prepared = thawed(file, request, secrets=not check)
+    app, prepared, settings = thawed(file, request, secrets=not check)
     if check:
         app.close()
         if format_ is RunFormat.TEXT:
@@ -55,10 +54,10 @@ def command(
             said = {"schema": "wtsflow.checked/1", "fits": True, "plan": prepared.plan.digest}
             document(said, indent=2 if format_ is RunFormat.JSON else None)
         return
-    perform(app, prepared, format_)
+    perform(app, prepared, Driving(format_, settings.park))
 
 
-def thawed(file: Path, request: Request, *, secrets: bool) -> tuple["App", "Prepared"]:
+def thawed(file: Path, request: Request, *, secrets: bool) -> tuple["App", "Prepared", "Settings"]:
     """The plan of a file, held against the present.
 
     Raises PlanMismatch for a file that was changed and for a present that differs.
@@ -67,10 +66,10 @@ def thawed(file: Path, request: Request, *, secrets: bool) -> tuple["App", "Prep
     from wtsflow.app import Prepared
     from wtsflow.errors import PlanMismatch
 
-    app, _settings = opened({})
+    app, settings = opened({})
     with closing_on_error(app):
         old = planning.thaw(plan_document(file), manifest.load)
-        given = _given(old, request, secrets=secrets)
+        given = given_again(old, request, secrets=secrets)
         new = app.plan(
             old.workflow,
             given,
@@ -81,18 +80,4 @@ def thawed(file: Path, request: Request, *, secrets: bool) -> tuple["App", "Prep
             raise PlanMismatch(
                 different, cure=f"look at them, then plan again: wtsflow plan {old.workflow.source}"
             )
-    return app, Prepared(old, new.values, new.actor)
-
-
-def _given(plan: "Plan", request: Request, *, secrets: bool) -> dict[str, Json]:
-    """The plan's inputs, with its secrets asked for again, or masked where none are needed."""
-    from wtsflow.model.workflow import Type
-
-    declared = plan.workflow.inputs
-    hidden = {name for name, one in declared.items() if one.type is Type.SECRET}
-    given = {name: value for name, value in plan.inputs.items() if name not in hidden}
-    wanted = {name for name in hidden if plan.inputs.get(name) is not None}
-    if not secrets:
-        return {**given, **dict.fromkeys(wanted, Secret(MASK))}
-    said = answers(request, plan.workflow, frame(), only=wanted)
-    return {**given, **{name: said[name] for name in wanted if name in said}}
+    return app, Prepared(old, new.values, new.actor), settings

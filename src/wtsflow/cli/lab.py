@@ -11,7 +11,7 @@ import typer
 
 from wtsflow.cli import options
 from wtsflow.cli.common import Format, note, out
-from wtsflow.cli.performing import RunFormat, perform
+from wtsflow.cli.performing import Driving, RunFormat, perform
 from wtsflow.cli.practice import inherited, practice, state, warning
 from wtsflow.cli.request import Request
 from wtsflow.errors import UsageError
@@ -197,7 +197,7 @@ def run(
     )
     wrong = troubles(down=down, refuse=refuse, slow=slow, hang=hang, drop=drop, freeze=freeze)
     with state(keep) as folder, practice(request, hosts, wrong, folder) as (app_, prepared):
-        perform(app_, prepared, format_)
+        perform(app_, prepared, Driving(format_))
 
 
 @app.command()
@@ -214,7 +214,7 @@ def demo(hosts: HostsOption = 5) -> None:
         out(f"$ wtsflow lab run {DEMO} --hosts {hosts}")
         request = Request(manifest=DEMO, flags={"parallel": None, "timeout": None}, ask=False)
         with practice(request, hosts, {}, folder) as (app_, prepared):
-            code = _code(lambda: perform(app_, prepared, RunFormat.TEXT))
+            code = _code(lambda: perform(app_, prepared, Driving(RunFormat.TEXT)))
         out("\n$ wtsflow audit verify")
         proven = _code(_verify)
     raise typer.Exit(code or proven)

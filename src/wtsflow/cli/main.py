@@ -39,6 +39,8 @@ COMMANDS = {
         Command("plan", "Run", "Show what would run, where, and with which script"),
         Command("run", "Run", "Run a manifest, live"),
         Command("apply", "Run", "Run a plan that was written down, exactly"),
+        Command("resume", "Run", "Go on with a run that was cut off, let go of, or parked"),
+        Command("cancel", "Run", "End a run: stop what runs on its targets, verified"),
         Command("runs", "Look back", "List, show and watch runs"),
         Command("audit", "Look back", "Verify, show and export the audit log"),
         Command("scripts", "Manage", "List, show, release and update pinned scripts"),

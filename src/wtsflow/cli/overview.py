@@ -37,6 +37,9 @@ VARIABLES = (
     ("WTSFLOW_TIMEOUT", "like --timeout: limit of a step that says none"),
     ("WTSFLOW_GRACE", "time between asking to end and killing"),
     ("WTSFLOW_CONNECT_TIMEOUT", "time that a connection may take"),
+    ("WTSFLOW_REATTACH", "time that a lost connection is tried again"),
+    ("WTSFLOW_CLOSING", "limit of 'finally' in a run that was stopped"),
+    ("WTSFLOW_PARK", "a longer wait lets the process end"),
     ("WTSFLOW_INPUT_<NAME>", "value of an input; also of a secret one"),
     ("WTSFLOW_DEBUG", "1: show the traceback of an internal error"),
 )
@@ -45,6 +48,7 @@ FORMATS = (
     ("wtsflow.error/1", "any command that fails, with --format json"),
     ("wtsflow.run/1", "run, apply, runs show, runs watch"),
     ("wtsflow.event/1", "run, apply, runs watch --format jsonl"),
+    ("wtsflow.cancelled/1", "cancel"),
     ("wtsflow.runs/1", "runs list"),
     ("wtsflow.planned/1", "plan: what would run"),
     ("wtsflow.plan/1", "plan -o: the file that apply reads"),

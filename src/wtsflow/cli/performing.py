@@ -1,16 +1,20 @@
-"""Performing a prepared plan at the command line: what ``run`` and ``apply`` share."""
+"""Driving a run at the command line: what ``run``, ``apply`` and ``resume`` share."""
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO, TypeAlias
 
 from wtsflow.cli.common import document, frame, note, stop
 from wtsflow.cli.signals import heeding
 from wtsflow.engine.interrupt import Interrupt
+from wtsflow.engine.manner import Answer, Manner
+from wtsflow.model.record import Record, Task
 from wtsflow.ports import Subscriber
 
 if TYPE_CHECKING:
-    from wtsflow.app import App, Prepared
+    from wtsflow.app import App, Finished, Prepared
     from wtsflow.subscribers.console import Console
 
 
@@ -22,26 +26,102 @@ class RunFormat(StrEnum):
     JSONL = "jsonl"
 
 
-def perform(app: "App", prepared: "Prepared", format_: RunFormat) -> NoReturn:
-    """Run the plan to its end and leave with its exit code. Raises RecordError."""
+class OnUnknown(StrEnum):
+    """What to do about an attempt whose end cannot be known."""
+
+    ASK = "ask"
+    ATTACH = "attach"
+    DONE = "done"
+    AGAIN = "again"
+    STOP = "stop"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True, slots=True)
+class Driving:
+    """``park``: seconds of waiting for which the process stays."""
+
+    format: RunFormat = RunFormat.TEXT
+    park: float = float("inf")
+    unknown: OnUnknown = OnUnknown.ASK
+
+
+Drive: TypeAlias = "Callable[[Sequence[Subscriber], Interrupt, Manner], Finished]"
+
+
+def perform(app: "App", prepared: "Prepared", how: Driving) -> NoReturn:
+    """Run the plan to its end and leave with its exit code. Raises RecordError, BusyError."""
+    stop_with(
+        app,
+        prepared,
+        how,
+        lambda seen, wish, manner: app.run(prepared, seen, wish, manner=manner),
+    )
+
+
+def stop_with(
+    app: "App",
+    prepared: "Prepared",
+    how: Driving,
+    drive: Drive,
+    history: Sequence[Record] = (),
+) -> NoReturn:
+    """Let ``drive`` perform a run, shown as it goes on, and leave with its exit code."""
     from wtsflow.subscribers.result import result
 
-    interrupt = Interrupt()
     with ExitStack() as stack:
         stack.callback(app.close)
-        watcher = stack.enter_context(_watcher(app, prepared, format_))
-        stack.enter_context(heeding(interrupt))
-        finished = app.run(prepared, [watcher] if watcher else [], interrupt)
-        records = app.journal.load(finished.run) if format_ is RunFormat.JSON else []
-    for _reader, error in finished.detached:
-        note(f"the output was cut off ({type(error).__name__}); see: wtsflow runs show latest")
-    if format_ is RunFormat.JSON:
+        finished = driven(app, prepared, how, drive, history)
+        records = app.journal.load(finished.run) if how.format is RunFormat.JSON else []
+    if how.format is RunFormat.JSON:
         document(result(records))
     stop(finished.exit)
 
 
+def driven(
+    app: "App",
+    prepared: "Prepared",
+    how: Driving,
+    drive: Drive,
+    history: Sequence[Record] = (),
+) -> "Finished":
+    """Let ``drive`` perform a run, shown as it goes on; signals are heeded."""
+    interrupt = Interrupt()
+    with ExitStack() as stack:
+        watcher = stack.enter_context(_watcher(app, prepared, how.format, history))
+        stack.enter_context(heeding(interrupt))
+        manner = Manner(park=how.park, unknown=_judge(how.unknown, watcher, interrupt))
+        finished = drive([watcher] if watcher else [], interrupt, manner)
+    for _reader, error in finished.detached:
+        note(f"the output was cut off ({type(error).__name__}); see: wtsflow runs show latest")
+    return finished
+
+
+def _judge(
+    said: OnUnknown, watcher: Subscriber | None, interrupt: Interrupt
+) -> Callable[[Task, str], Answer]:
+    """Whom to ask about what cannot be known; where nobody can be asked, its target stops."""
+    if said is not OnUnknown.ASK:
+        return lambda _task, _reason: Answer(said)
+    ask = getattr(watcher, "ask", None)
+    if ask is None:
+        return lambda _task, _reason: Answer.STOP
+
+    def asked(task: Task, reason: str) -> Answer:
+        question = (
+            f"{task.target}: it is not known how '{task.step.title or task.path}' ended: {reason}\n"
+            "  attach: look for it once more     done:  somebody looked, it is done\n"
+            "  again:  run it once more          stop:  go no further on this target\n"
+            "  leave:  decide later, with wtsflow resume"
+        )
+        word = ask(question, list(Answer), Answer.STOP, over=lambda: interrupt.level > 0)
+        return Answer(word)
+
+    return asked
+
+
 def _watcher(
-    app: "App", prepared: "Prepared", format_: RunFormat
+    app: "App", prepared: "Prepared", format_: RunFormat, history: Sequence[Record]
 ) -> AbstractContextManager[Subscriber | None]:
     here = frame()
     match format_:
@@ -51,16 +131,20 @@ def _watcher(
             return nullcontext(Stream(here.stdout))
         case RunFormat.JSON:
             shown = here.stderr.isatty()
-            return _console(app, prepared, here.stderr) if shown else nullcontext(None)
+            return _console(app, prepared, here.stderr, history) if shown else nullcontext(None)
         case RunFormat.TEXT:
-            return _console(app, prepared, here.stdout)
+            return _console(app, prepared, here.stdout, history)
 
 
-def _console(app: "App", prepared: "Prepared", stream: TextIO) -> "Console":
+def _console(
+    app: "App", prepared: "Prepared", stream: TextIO, history: Sequence[Record]
+) -> "Console":
+    import sys
+
     from wtsflow.subscribers.console import Console
 
     here = frame()
-    return Console(
+    console = Console(
         stream,
         app.clock,
         style=here.style(stream),
@@ -70,4 +154,7 @@ def _console(app: "App", prepared: "Prepared", stream: TextIO) -> "Console":
         plan=prepared.plan,
         width=here.width,
         output=lambda run: str(app.spool(run)),
+        answers=sys.stdin,
     )
+    console.recall(history)
+    return console

@@ -49,7 +49,7 @@ def command(
         flags={"parallel": parallel, "timeout": timeout},
         ask=format_ is Format.TEXT,
     )
-    app, prepared = prepare(request)
+    app, prepared, _settings = prepare(request)
     app.close()
     if output:
         _write(output, prepared)

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from wtsflow.cli.common import Frame, frame, note
 from wtsflow.errors import ConfigError, UsageError
 from wtsflow.model.text import shown
-from wtsflow.model.values import Json, Secret
+from wtsflow.model.values import MASK, Json, Secret
 from wtsflow.model.workflow import Input, Type, Workflow
 
 if TYPE_CHECKING:
     from wtsflow.app import App, Prepared
+    from wtsflow.model.plan import Plan
     from wtsflow.workspace import Settings, Workspace
 
 VARIABLE = "WTSFLOW_INPUT_"
@@ -63,7 +64,7 @@ def opened(flags: Mapping[str, object]) -> tuple["App", "Settings"]:
     return App(workspace, here.state, here.cache, here.environ), settings
 
 
-def prepare(request: Request) -> tuple["App", "Prepared"]:
+def prepare(request: Request) -> tuple["App", "Prepared", "Settings"]:
     """Read the manifest, take the answers together, and plan. Raises WtsflowError."""
     app, settings = opened(request.flags)
     with closing_on_error(app):
@@ -83,7 +84,7 @@ def prepare(request: Request) -> tuple["App", "Prepared"]:
         )
     for warning in dict.fromkeys(s.warning for s in prepared.plan.scripts.values() if s.warning):
         note(f"warning: {warning}")
-    return app, prepared
+    return app, prepared, settings
 
 
 @contextmanager
@@ -144,6 +145,18 @@ def answers(
             given[name] = secret = Secret(value)
             here.secrets.append(secret)
     return given
+
+
+def given_again(plan: "Plan", request: Request, *, secrets: bool) -> dict[str, Json]:
+    """The plan's inputs, with its secrets asked for again, or masked where none are needed."""
+    declared = plan.workflow.inputs
+    hidden = {name for name, one in declared.items() if one.type is Type.SECRET}
+    given = {name: value for name, value in plan.inputs.items() if name not in hidden}
+    wanted = {name for name in hidden if plan.inputs.get(name) is not None}
+    if not secrets:
+        return {**given, **dict.fromkeys(wanted, Secret(MASK))}
+    said = answers(request, plan.workflow, frame(), only=wanted)
+    return {**given, **{name: said[name] for name in wanted if name in said}}
 
 
 def from_pairs(pairs: Sequence[str], workflow: Workflow) -> dict[str, Json]:

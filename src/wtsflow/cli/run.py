@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from wtsflow.cli import options
-from wtsflow.cli.performing import RunFormat, perform
+from wtsflow.cli.performing import Driving, RunFormat, perform
 from wtsflow.cli.request import Request, prepare
 
 
@@ -26,7 +26,8 @@ def command(
     """Run a manifest on its targets, live.
 
     The manifest and its pinned scripts are proven before the first connection. The first Ctrl-C
-    stops what runs on the targets and says whether it stopped; the second does not wait.
+    lets what runs finish and starts nothing more; the second stops it on the targets and says
+    whether it stopped; the third lets go of it: wtsflow resume picks it up again.
 
     Examples:
       wtsflow run manifests/disk/clean-up.yaml --input days=30
@@ -44,5 +45,5 @@ def command(
         flags={"parallel": parallel, "timeout": timeout},
         ask=not yes,
     )
-    app, prepared = prepare(request)
-    perform(app, prepared, format_)
+    app, prepared, settings = prepare(request)
+    perform(app, prepared, Driving(format_, settings.park))

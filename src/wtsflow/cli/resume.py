@@ -1,0 +1,161 @@
+"""``wtsflow resume``: go on with a run whose process ended, was killed, or let go of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wtsflow.cli import complete, options
+from wtsflow.cli.common import frame, note, out, stop
+from wtsflow.cli.kept import find_run, mapping
+from wtsflow.cli.performing import Driving, OnUnknown, RunFormat, driven, stop_with
+from wtsflow.cli.request import Request, closing_on_error, given_again, opened
+from wtsflow.errors import BusyError, Exit, UsageError, WtsflowError
+
+if TYPE_CHECKING:
+    from wtsflow.app import App, Prepared
+    from wtsflow.model.plan import Plan
+    from wtsflow.model.record import Record
+    from wtsflow.model.values import Json
+
+
+def command(
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="A run's id, the beginning of one, or latest.",
+            autocompletion=complete.runs,
+        ),
+    ] = "",
+    due: Annotated[
+        bool, typer.Option("--due", help="Every parked run whose time has come: for cron.")
+    ] = False,
+    unknown: Annotated[
+        OnUnknown,
+        typer.Option(
+            "--on-unknown",
+            help="What to do about a step whose end cannot be found out; ask: stop where nobody"
+            " can be asked.",
+        ),
+    ] = OnUnknown.ASK,
+    as_planned: Annotated[
+        bool,
+        typer.Option("--as-planned", help="Even where manifest, lock or targets changed since."),
+    ] = False,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--inputs", metavar="@FILE", help="Secret inputs, in a YAML or JSON file."),
+    ] = None,
+    inventory: options.Inventories = None,
+    yes: options.Yes = False,
+    format_: Annotated[
+        RunFormat, typer.Option("--format", help="text, json (at the end) or jsonl (live).")
+    ] = RunFormat.TEXT,
+) -> None:
+    """Go on with a run, from wherever it stopped.
+
+    What its process left running on targets is picked up again: its output from the beginning,
+    its exit code, and never a second execution. What has ended is not repeated. A step whose end
+    cannot be found out is asked about, or decided by --on-unknown; 'idempotent: true' in its
+    sidecar lets it run once more. A run that is over is looked at again for what was unknown.
+
+    \b
+    Examples:
+      wtsflow resume latest
+      wtsflow resume 01J8Z --on-unknown stop
+      wtsflow resume 01J8Z --as-planned --inputs @secrets.yaml
+      wtsflow --quiet resume --due             from cron, every minute
+    """  # noqa: D301 - \b is typer's mark for lines that stay as they are
+    if bool(run) is due:
+        raise UsageError("say which run", cure="wtsflow resume RUN; or: wtsflow resume --due")
+    asked = Request("", files=inputs or (), inventories=inventory or (), ask=not (yes or due))
+    if yes or due:
+        unknown = OnUnknown.STOP if unknown is OnUnknown.ASK else unknown
+    app, settings = opened({})
+    how = Driving(format_, settings.park, unknown)
+    with closing_on_error(app):
+        if due:
+            _due(app, asked, how, as_planned=as_planned)
+        again = _reopened(app, find_run(app.journal, run).run, asked, as_planned=as_planned)
+    stop_with(
+        app,
+        again.prepared,
+        how,
+        lambda seen, wish, manner: app.resume(again.prepared, again.run, seen, wish, manner=manner),
+        again.records,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    run: str
+    prepared: "Prepared"
+    records: "Sequence[Record]"
+
+
+def _reopened(app: "App", run: str, asked: Request, *, as_planned: bool) -> _Again:
+    """A run's plan, held against the present, and its records so far."""
+    records = app.journal.load(run)
+    closed = next((one for one in records if one.event.key == "closed"), None)
+    if closed is not None and not _open_ends(records):
+        status = closed.event.data.get("status")
+        raise UsageError(
+            f"run {run} is over ({status}), and nothing of it is unknown",
+            cure="to run what failed once more: wtsflow run --rerun failed " + run,
+        )
+
+    def answer(plan: "Plan") -> "Mapping[str, Json]":
+        return given_again(plan, asked, secrets=True)
+
+    prepared = app.reopen(run, answer, inventories=asked.inventories, as_planned=as_planned)
+    return _Again(run, prepared, records)
+
+
+def _open_ends(records: "Sequence[Record]") -> bool:
+    """Whether an attempt was lost of which nothing was heard since."""
+    ends = {one.event.subject: one.event.type for one in records if _is_end(one)}
+    return "lost" in ends.values()
+
+
+def _is_end(record: "Record") -> bool:
+    return record.event.type in ("lost", "finished", "again")
+
+
+def _due(app: "App", asked: Request, how: Driving, *, as_planned: bool) -> None:
+    """Resume every run that is due, one after another; leave with the first bad exit code.
+
+    A run that another process drives by now is passed over: cron may call this every minute.
+    """
+    exits: list[Exit] = []
+    for summary in app.journal.due(app.clock.now()):
+        run = summary.run
+        try:
+            again = _reopened(app, run, asked, as_planned=as_planned)
+            finished = driven(
+                app,
+                again.prepared,
+                how,
+                lambda seen, wish, manner, again=again: app.resume(  # type: ignore[misc]
+                    again.prepared, again.run, seen, wish, manner=manner
+                ),
+                again.records,
+            )
+        except BusyError:
+            continue
+        except WtsflowError as error:
+            note(f"{run}: {error.message}" + (f"; {error.cure}" if error.cure else ""))
+            exits.append(error.exit)
+            continue
+        exits.append(finished.exit)
+        _summarise(run, summary.workflow, finished.exit)
+        if mapping(finished.state.stopping):
+            break
+    stop(next((code for code in exits if code not in (Exit.SUCCESS, Exit.WAITING)), Exit.SUCCESS))
+
+
+def _summarise(run: str, workflow: str, code: Exit) -> None:
+    """One line for a run that was gone on with."""
+    if not frame().quiet or code not in (Exit.SUCCESS, Exit.WAITING):
+        out(f"{run} {workflow}: {code.label} (exit {int(code)})")
