@@ -22,7 +22,9 @@
     ├── RecordError            74   what happened cannot be written down: nothing more is started
     │   ├── JournalError
     │   └── AuditError
-    └── BusyError              75   somebody else holds it
+    ├── BusyError              75   somebody else holds it
+    └── StoppedError          130   this process was asked to end before its run began
+        └── TerminatedError   143   by SIGTERM
 
 A script that exits 1 is not an error: it is an outcome.
 """
@@ -228,3 +230,15 @@ class BusyError(WtsflowError):
     """Somebody else holds it."""
 
     exit = Exit.BUSY
+
+
+class StoppedError(WtsflowError):
+    """This process was asked to end before its run began: nothing ran."""
+
+    exit = Exit.INTERRUPTED
+
+
+class TerminatedError(StoppedError):
+    """The same, asked by SIGTERM or because the terminal went."""
+
+    exit = Exit.TERMINATED

@@ -1,0 +1,18 @@
+"""Who has which target: locks of runs on machines, for all processes of one state folder."""
+
+from wtsflow.locks.holding import Report, Waiting, busy, holding, lasting, sentence
+from wtsflow.locks.store import Holder, Locked, Locks, Obstacle, Takeover
+
+__all__ = [
+    "Holder",
+    "Locked",
+    "Locks",
+    "Obstacle",
+    "Report",
+    "Takeover",
+    "Waiting",
+    "busy",
+    "holding",
+    "lasting",
+    "sentence",
+]
