@@ -26,6 +26,9 @@ KINDS: Mapping[str, Kind] = {
             "targets": "names of all targets",
             "scripts": "pin, version, commit, blob, SHA-256; for a `+` pin the choice and why",
             "inputs": "their values; secrets masked",
+            "origin": "why, where it is not a person's own start: `rerun`, `undo` or `schedule`",
+            "environment": "the workspace's environment, where it has any",
+            "check": "true: nothing was to be changed",
         },
     ),
     "started": Kind(
@@ -38,6 +41,7 @@ KINDS: Mapping[str, Kind] = {
             "attempts": "how many there may be",
             "title": "the step's title",
             "script": "pin, version and SHA-256, where the step runs a script",
+            "deadline_ms": "how long it may take, in milliseconds",
         },
     ),
     "finished": Kind(
@@ -59,8 +63,44 @@ KINDS: Mapping[str, Kind] = {
     ),
     "lost": Kind(
         "lost/<path>@<target>/<attempt>",
-        "when nobody can say how an attempt ended; its outcome is `unknown`",
-        {"path": "as in `started`", "target": "as in `started`", "reason": "why nobody can"},
+        "when nobody can say how an attempt ended; its outcome is `unknown`, until a `finished` says",
+        {
+            "path": "as in `started`",
+            "target": "as in `started`",
+            "attempt": "as in `started`",
+            "reason": "why nobody can",
+        },
+    ),
+    "again": Kind(
+        "again/<path>@<target>/<attempt>",
+        "when an attempt of an earlier process is to be followed by another one",
+        {
+            "path": "as in `started`",
+            "target": "as in `started`",
+            "attempt": "as in `started`",
+            "begun": "false: it never began on its target, and no longer can",
+            "why": "who or what says that it may be done again",
+        },
+    ),
+    "detached": Kind(
+        "detached/<path>@<target>/<attempt>/<n>",
+        "when the connection goes while a script runs; it is tried again",
+        {
+            "path": "as in `started`",
+            "target": "as in `started`",
+            "attempt": "as in `started`",
+            "reason": "what was seen of it",
+            "until_ms": "until when it is tried, milliseconds since 1970",
+        },
+    ),
+    "attached": Kind(
+        "attached/<path>@<target>/<attempt>/<n>",
+        "when that script has been picked up again",
+        {
+            "path": "as in `started`",
+            "target": "as in `started`",
+            "attempt": "as in `started`",
+        },
     ),
     "skipped": Kind(
         "skipped/<path>", "when a step is not done", {"reason": "the condition that was false"}
@@ -71,14 +111,43 @@ KINDS: Mapping[str, Kind] = {
         {"until_ms": "milliseconds since 1970 when it goes on"},
     ),
     "waited": Kind("waited/<path>", "when that time has come", {}),
+    "looped": Kind(
+        "looped/<path>",
+        "when a `for_each` begins: nothing changes its list any more",
+        {"items": "the items"},
+    ),
+    "cancel": Kind(
+        "cancel/<n>",
+        "when somebody wishes from another process that the run ends",
+        {
+            "by": "the account",
+            "reason": "why, in their words",
+            "level": "1: finish what runs; 2: stop it",
+        },
+    ),
     "stopping": Kind(
-        "stopping",
-        "when the run is asked to end; `stopping/hard` when asked a second time",
+        "stopping/<level>",
+        "when a wish to end is heeded (`stopping` and `stopping/hard` in runs before 0.2)",
         {
             "reason": "who or what asked",
             "exit": "the name of the exit code",
-            "hard": "true: what runs is not waited for",
+            "level": "1: what runs may finish; 2: it is stopped; 3: it is let go of",
         },
+    ),
+    "parked": Kind(
+        "parked/<n>",
+        "when the process ends because there is long nothing to do",
+        {"until_ms": "milliseconds since 1970 when the run goes on", "paths": "what waits"},
+    ),
+    "left": Kind(
+        "left/<n>",
+        "when the process lets go of the run, which stays open",
+        {"reason": "who or what asked", "exit": "the name of the exit code"},
+    ),
+    "resumed": Kind(
+        "resumed/<n>",
+        "when a process goes on with the run",
+        {"actor": "who does", "version": "of wtsflow"},
     ),
     "closed": Kind(
         "closed",
@@ -89,6 +158,15 @@ KINDS: Mapping[str, Kind] = {
             "targets": "for each target that did not succeed: outcome, step, message",
             "outputs": "the workflow's outputs",
             "duration_ms": "whole milliseconds",
+        },
+    ),
+    "settled": Kind(
+        "settled/<n>",
+        "after `closed`: something that was unknown became known",
+        {
+            "status": "as in `closed`",
+            "exit": "as in `closed`",
+            "targets": "as in `closed`",
         },
     ),
 }
