@@ -23,6 +23,7 @@ from wtsflow.model.workflow import (
     Input,
     Retry,
     Rolling,
+    Schedule,
     Script,
     Share,
     Step,
@@ -213,8 +214,11 @@ RENAMED = {
     "with": "arguments",
     "finally": "finally_",
     "wtsflow": "",
-    "triggers": "",
     "else": "otherwise",
+    "schedule": "cron",
+    "env": "environment",
+    "ticket": "",
+    "webhook": "",
 }
 
 
@@ -238,6 +242,7 @@ def test_every_key_of_the_schema_is_a_field_of_the_model_and_the_reverse() -> No
     )
     assert keys(parts["input"]) == fields(Input, "name", "location", "has_default")
     assert keys(parts["target"]) == fields(TargetSpec, "name", "location")
+    assert keys(parts["trigger"]) - {"when"} == fields(Schedule, "location")
     assert keys(parts["retry"]) == fields(Retry)
     assert keys(parts["rolling"]) == fields(Rolling)
     assert keys(parts["wait"]) == fields(Wait, "seconds")

@@ -13,6 +13,7 @@ from typing import Any
 
 from wtsflow.errors import Diagnostic
 from wtsflow.manifest.part import Part, seconds, share
+from wtsflow.manifest.triggers import schedules
 from wtsflow.model.expression import (
     Expression,
     ExpressionError,
@@ -87,6 +88,7 @@ class Builder:
             on_failure=Ending.UNDO if top.raw("on_failure") == "undo" else Ending.STOP,
             outputs={name: self.value(part) for name, part in top.at("outputs").entries()},
             report=self.report(top.at("report")) if "report" in top else None,
+            triggers=tuple(schedules(self.document, top.at("triggers"))),
         )
         return replace(workflow, needs_ticket=self.needs_ticket)
 

@@ -15,6 +15,7 @@ from wtsflow.manifest.names import Scope
 from wtsflow.manifest.order import Order, Place
 from wtsflow.manifest.proofs import proofs
 from wtsflow.manifest.scripts import Scripts
+from wtsflow.manifest.triggers import triggers
 from wtsflow.manifest.undo import something_to_undo, undoing
 from wtsflow.model.expression import Expression, Template
 from wtsflow.model.workflow import Fallback, Script, Wait, Workflow
@@ -47,6 +48,7 @@ class Check:
         self.before_steps()
         self.ids()
         something_to_undo(self, self.workflow)
+        self.findings.extend(triggers(self.document, self.workflow))
         for place in self.facts.order.places:
             self.step(place)
         self.ending()

@@ -68,10 +68,10 @@ def matches(pattern: str, text: str) -> bool:
 
 def _parts(document: Document, declared: Input, path: Path) -> Iterator[Diagnostic]:
     for index, choice in enumerate(declared.choices):
-        if not _fits_type(declared, choice) and declared.type is not Type.LIST:
+        if not fits_type(declared, choice) and declared.type is not Type.LIST:
             yield document.diagnostic(
                 "wts214",
-                f"{short(choice)} is not {_wanted(declared)}",
+                f"{short(choice)} is not {wanted(declared)}",
                 (*path, "choices", index),
                 cure=_type_cure(choice),
             )
@@ -95,10 +95,10 @@ def _default(document: Document, declared: Input, path: Path) -> Iterator[Diagno
             path,
             cure="remove it: a secret is asked for, or comes from the environment",
         )
-    elif not _fits_type(declared, value):
+    elif not fits_type(declared, value):
         yield document.diagnostic(
             "wts214",
-            f"the default {short(value)} is not {_wanted(declared)}",
+            f"the default {short(value)} is not {wanted(declared)}",
             path,
             cure=_type_cure(value),
         )
@@ -106,13 +106,15 @@ def _default(document: Document, declared: Input, path: Path) -> Iterator[Diagno
         yield document.diagnostic("wts214", f"the default {problem}", path)
 
 
-def _fits_type(declared: Input, value: Json) -> bool:
+def fits_type(declared: Input, value: Json) -> bool:
+    """Whether a value has an input's type."""
     if isinstance(value, bool):
         return declared.type is Type.BOOLEAN
     return isinstance(value, _PYTHON[declared.type])
 
 
-def _wanted(declared: Input) -> str:
+def wanted(declared: Input) -> str:
+    """An input's type, in words."""
     return of_type(declared.type).described
 
 

@@ -227,6 +227,43 @@ class Report:
     to: tuple[str, ...] = ()
 
 
+class Overlap(StrEnum):
+    """What becomes of a slot whose schedule's last run still goes on."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+    REPLACE = "replace"
+
+
+class CatchUp(StrEnum):
+    """Which slots are made up for that came while nobody looked."""
+
+    NONE = "none"
+    LAST = "last"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A trigger that fires by the clock. ``cron`` is as written; ``within`` is seconds.
+
+    ``id`` is unique in its workflow: the written one, or the trigger's number.
+    """
+
+    id: str
+    cron: str
+    location: Location
+    zone: str = "UTC"
+    arguments: Mapping[str, Json] = field(default_factory=dict)
+    """``with:``, plain values for inputs."""
+    overlap: Overlap = Overlap.SKIP
+    catch_up: CatchUp = CatchUp.LAST
+    within: float = 3600.0
+    environment: str = ""
+    """``env:``."""
+    enabled: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Workflow:
     """A manifest that is valid. ``text`` is exactly what was read, ``sha256`` its digest (hex)."""
@@ -249,6 +286,8 @@ class Workflow:
     on_failure: Ending = Ending.STOP
     outputs: Mapping[str, Value] = field(default_factory=dict)
     report: Report | None = None
+    triggers: tuple[Schedule, ...] = ()
+    """Those that are schedules; tickets and webhooks are for a later version."""
     needs_ticket: bool = False
     """Whether an expression mentions ``ticket.``: then a run needs one."""
 
