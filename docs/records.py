@@ -63,7 +63,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "lost": Kind(
         "lost/<path>@<target>/<attempt>",
-        "when nobody can say how an attempt ended; its outcome is `unknown`, until a `finished` says",
+        "when nobody can say how an attempt ended: `unknown`, until a `finished` says",
         {
             "path": "as in `started`",
             "target": "as in `started`",
