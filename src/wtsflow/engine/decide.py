@@ -11,7 +11,7 @@ Rule 5: at most ``parallel`` tasks run at once; a task is begun by the record of
 
 from dataclasses import replace
 
-from wtsflow.engine import reach, timing
+from wtsflow.engine import check, reach, timing
 from wtsflow.engine.decide_loop import looped, repeated
 from wtsflow.engine.decision import Decision
 from wtsflow.engine.loop import stopped
@@ -21,7 +21,7 @@ from wtsflow.engine.status import BAD, PENDING, Failure, Status, Tally, merged, 
 from wtsflow.engine.verdict import Verdict, verdict
 from wtsflow.model.expression import ExpressionError, condition
 from wtsflow.model.plan import LOCAL
-from wtsflow.model.record import Outcome
+from wtsflow.model.record import Event, Outcome
 from wtsflow.model.values import Json
 from wtsflow.model.workflow import Fallback, Group, Retry, Script, Share, Step, Then
 
@@ -38,7 +38,7 @@ def decide(names: Names, now: float) -> Decision:
         return walker.decision
     sofar = verdict(names, main)
     ending = Frame(
-        names={"run": {"id": state.run, "status": sofar.status, "success": sofar.good}},
+        names={"run": check.ending(state.run, sofar.status, sofar.good, state.untold)},
         deadline=_closing(names, now),
     )
     at_once = state.stopping is not None and bool(state.stopping.get("hard"))
@@ -196,6 +196,8 @@ class _Walker:
     ) -> Status:
         """``status`` after the step's handler, if it has one for this cause."""
         name, handler = _handler(step, cause.outcome)
+        if self.names.plan.check:
+            return status
         if handler is None or (self.state.stopping is not None and not self.final):
             return status
         place = f"{step.path}/{name}"
@@ -227,11 +229,14 @@ class _Walker:
             return Status(True, ended=self.state.waited[path])
         if not fresh:
             return untouched()
+        if self.names.plan.check:
+            self.decision.events.append(Event(f"skipped/{path}", check.passed()))
+            return PENDING
         self.decision.rest(path, timing.due(step, self.now), frame.deadline, path)
         return PENDING
 
     def rested(self, frame: Frame, path: str, until: float, owner: str) -> bool:
-        if self.now >= until or path in self.state.waited:
+        if self.now >= until or path in self.state.waited or self.names.plan.check:
             return True
         self.decision.rest(path, until, frame.deadline, owner)
         return False
@@ -307,7 +312,7 @@ class _Walker:
         if attempt.outcome in BAD:
             return Failure(attempt.outcome, path, attempt.message)
         until = step.retry.until if step.retry else None
-        if until is None:
+        if until is None or self.names.plan.check:
             return None
         scope = self.names.scope(
             frame, target, outputs=dict(attempt.outputs), outcome=attempt.outcome

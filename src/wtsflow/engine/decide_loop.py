@@ -10,7 +10,6 @@ from wtsflow.engine.state import State
 from wtsflow.engine.status import PENDING, Status, skipped, untouched
 from wtsflow.model.expression import ExpressionError, evaluate
 from wtsflow.model.plan import LOCAL
-from wtsflow.model.record import Outcome
 from wtsflow.model.workflow import Rolling, Step
 
 
@@ -55,7 +54,8 @@ def _entered(walk: Walk, step: Step, frame: Frame, path: str) -> Loop | None:
         value = evaluate(step.for_each, walk.names.scope(frame))  # type: ignore[arg-type]
         items = timing.items(value, walk.names.mask)
     except ExpressionError as error:
-        walk.decision.fail(path, LOCAL.name, 1, Outcome.FAILED, f"for_each: {error.message}")
+        message = f"for_each: {error.message}"
+        walk.decision.stuck(step, frame, path, LOCAL.name, path, message, error)
         return None
     loop = begin(items, step.rolling or Rolling(), walk.names.plan.machines)
     walk.state.loops[path] = loop

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from wtsflow.engine import check, reach
 from wtsflow.engine.scope import Frame, Names
 from wtsflow.engine.verdict import Verdict
 from wtsflow.model.expression import ExpressionError, condition
@@ -32,7 +33,11 @@ class Decision:
             self.fail(path, target, number, Outcome.TIMEOUT, message)
             return
         limit = min(step.timeout or self.names.plan.timeout, left)
-        self.begin.append((Task(path, target, number, step, limit), frame))
+        task = Task(path, target, number, step, limit)
+        if refused := check.refusal(self.names.plan, task):
+            self.events.append(refused)
+            return
+        self.begin.append((task, frame))
         self.free -= 1
 
     def fail(self, path: str, target: str, number: int, outcome: str, message: str) -> None:
@@ -55,10 +60,28 @@ class Decision:
             if condition(step.when, self.names.scope(frame, target)):
                 return True
         except ExpressionError as error:
-            self.fail(path, target, 1, Outcome.FAILED, f"when: {error.message}")
+            self.stuck(step, frame, path, target, subject, f"when: {error.message}", error)
             return False
         self.events.append(Event(f"skipped/{subject}", {"reason": f"when: {step.when}"}))
         return False
+
+    def stuck(
+        self,
+        step: Step,
+        frame: Frame,
+        path: str,
+        target: str,
+        subject: str,
+        message: str,
+        error: ExpressionError,
+    ) -> None:
+        """Record that an expression has no value: a failure, or what a check cannot tell."""
+        if check.unknowable(self.names.plan, error):
+            each = subject.endswith(f"@{target}")
+            machines = {target} if each else reach.machines(self.names, step, frame)
+            self.events.append(check.untold(subject, f"cannot tell: {message}", machines))
+        else:
+            self.fail(path, target, 1, Outcome.FAILED, message)
 
     def rest(self, path: str, until: float, deadline: float, owner: str) -> None:
         """Wait durably: the time to go on is a record, not a sleeping thread.

@@ -1,13 +1,16 @@
 """What a run writes down: the events of its tasks and of its end, as data."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from wtsflow.engine.verdict import Verdict
 from wtsflow.model.plan import Plan
 from wtsflow.model.record import Event, Result, Task
 from wtsflow.model.script import PinnedScript
 from wtsflow.model.values import Json
 from wtsflow.model.workflow import Script
+
+if TYPE_CHECKING:
+    from wtsflow.engine.verdict import Verdict
 
 
 def named(task: Task) -> dict[str, Json]:
@@ -64,11 +67,12 @@ def _ended(task: Task, result: Result) -> dict[str, Json]:
         "stop": result.stop and str(result.stop),
         "outputs": dict(result.outputs),
         "output": dict(result.output),
+        **({"changes": dict(result.changes)} if result.changes else {}),
         "duration_ms": round(result.duration * 1000),
     }
 
 
-def judged(verdict: Verdict) -> dict[str, Json]:
+def judged(verdict: "Verdict") -> dict[str, Json]:
     """A verdict: the run's status, exit code, and how each target ended."""
     return {
         "status": verdict.status,
@@ -80,7 +84,7 @@ def judged(verdict: Verdict) -> dict[str, Json]:
     }
 
 
-def closed(verdict: Verdict, outputs: Mapping[str, Json], seconds: float) -> Event:
+def closed(verdict: "Verdict", outputs: Mapping[str, Json], seconds: float) -> Event:
     """The run is over."""
     data = {**judged(verdict), "outputs": dict(outputs), "duration_ms": round(seconds * 1000)}
     return Event("closed", data)

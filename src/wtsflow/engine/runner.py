@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wtsflow.engine import events
 from wtsflow.engine.book import Book
+from wtsflow.engine.check import unknowable, untold
 from wtsflow.engine.decide import decide, settle
 from wtsflow.engine.inbox import Inbox
 from wtsflow.engine.interrupt import Interrupt, Level, level_of
@@ -228,6 +229,9 @@ class Runner:
         try:
             return {name: fill(value, scope) for name, value in task.step.arguments.items()}
         except ExpressionError as error:
+            if unknowable(self.plan, error):
+                why = f"cannot tell: with: {error.message}"
+                return untold(f"{task.path}@{task.target}", why, [task.target])
             hint = " (outputs that hold a secret do not outlive a process)"
             message = f"with: {error.message}{hint if self._forgotten else ''}"
             return events.finished(task, Result(Outcome.FAILED, message))

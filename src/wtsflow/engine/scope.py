@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from wtsflow.engine.check import Untold, told
 from wtsflow.engine.loop import labels
 from wtsflow.engine.state import Attempt, State
 from wtsflow.engine.status import BAD
@@ -139,14 +140,23 @@ class _Steps(Mapping[str, object]):
         if step.for_each is not None and step.path not in self._frame.keys:
             return self._loop(step)
         state, path = self._names.state, self._frame.instance(step.path)
+        attempts = state.attempts.get(path, {})
+        if state.untold and not told(state.untold, path):
+            return self._known(name, path, attempts)
         if {path, f"{path}@{self._target}"} & state.skipped:
             return {"outcome": str(Outcome.SKIPPED)}
-        attempts = state.attempts.get(path, {})
         if step.children and path in state.done:
             return {"outcome": state.done[path].outcome}
         if not attempts:
             raise KeyError(name)
         return self._single(step, attempts)
+
+    def _known(self, name: str, path: str, attempts: Mapping[str, Attempt]) -> object:
+        """What a check knows of a step that is unknown on some target: this one's own part."""
+        mine = attempts.get(self._target)
+        if mine is None or {path, f"{path}@{self._target}"} & self._names.state.untold:
+            raise Untold(f"only a real run knows 'steps.{name}'")
+        return {"outcome": mine.outcome, "outputs": mine.outputs}
 
     def _single(self, step: Step, attempts: Mapping[str, Attempt]) -> dict[str, object]:
         found: dict[str, object] = {
@@ -167,6 +177,8 @@ class _Steps(Mapping[str, object]):
 
     def _loop(self, step: Step) -> dict[str, object]:
         path = self._frame.outer(step.path)
+        if not told(self._names.state.untold, path):
+            raise Untold(f"only a real run knows 'steps.{step.id}'")
         status, loop = self._names.state.done.get(path), self._names.state.loops.get(path)
         return {
             "outputs": {

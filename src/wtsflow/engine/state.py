@@ -58,6 +58,8 @@ class State:
     attempts: dict[str, dict[str, Attempt]] = field(default_factory=dict)
     """Step path → target → latest attempt."""
     skipped: set[str] = field(default_factory=set)
+    untold: set[str] = field(default_factory=set)
+    """Those of them of which a check cannot tell what a real run would do."""
     waiting: dict[str, float] = field(default_factory=dict)
     """Path → when its wait is over."""
     waited: dict[str, float] = field(default_factory=dict)
@@ -96,6 +98,8 @@ class State:
                 self._again(event)
             case "skipped":
                 self.skipped.add(event.subject)
+                if "change" in event.data:
+                    self.untold.add(event.subject)
             case "waiting":
                 self.waiting[event.subject] = float(str(event.data["until_ms"])) / 1000
             case "waited":

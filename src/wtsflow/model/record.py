@@ -114,3 +114,5 @@ class Result:
     output: Mapping[str, Json] = field(default_factory=dict)
     """The spool's facts: ``sha256 bytes kept truncated redactions tail``."""
     duration: float = 0.0
+    changes: Mapping[str, Json] = field(default_factory=dict)
+    """What it changed, or in a check would: ``state count list reason`` (see ``finished``)."""
