@@ -12,12 +12,22 @@ Rule 5: at most ``parallel`` tasks run at once; a task is begun by the record of
 from dataclasses import replace
 
 from wtsflow.engine import check, reach, timing
+from wtsflow.engine.course import Course, together
 from wtsflow.engine.decide_loop import looped, repeated
 from wtsflow.engine.decision import Decision
 from wtsflow.engine.loop import stopped
 from wtsflow.engine.scope import Frame, Names
 from wtsflow.engine.state import Attempt, State
-from wtsflow.engine.status import BAD, PENDING, Failure, Status, Tally, merged, skipped, untouched
+from wtsflow.engine.status import (
+    BAD,
+    ENDED,
+    PENDING,
+    Failure,
+    Status,
+    Tally,
+    skipped,
+    untouched,
+)
 from wtsflow.engine.verdict import Verdict, verdict
 from wtsflow.model.expression import ExpressionError, condition
 from wtsflow.model.plan import LOCAL
@@ -79,23 +89,24 @@ class _Walker:
         self, steps: tuple[Step, ...], frame: Frame, *, fresh: bool, share: Share | None = None
     ) -> Status:
         """``fresh`` False: begin nothing that has not begun. ``share`` of all may fail."""
+        course = self._course(steps, frame)
         found: dict[int, Status] = {}
         lost: dict[int, frozenset[str]] = {}
-        numbers = {step.id: index for index, step in enumerate(steps) if step.id}
-        bad = self._failed(steps, frame) if share else set()
+        bad = self._failed(course, steps, frame) if share else set()
         total = reach.total(self.names, steps, frame) if share else 0
         over = share is not None and share.exceeded(len(bad), total)
-        halted = over or not fresh or any(self._halted(step, frame) for step in steps)
+        halted = over or not fresh or course.halts
 
         def visit(index: int) -> Status:
             nonlocal halted, over
+            if index in course.lost:
+                return ENDED
             if index in found:
                 return found[index]
-            step = steps[index]
-            needs = timing.needs(step, index, numbers)
+            step, needs = steps[index], course.needs[index]
             upstream = [visit(i) for i in needs]
-            lost[index] = frame.lost.union(*(lost[i] for i in needs))
-            here = replace(frame, lost=lost[index])
+            gone = together([frame.lost, *((lost if i in lost else course.lost)[i] for i in needs)])
+            here = frame if gone == frame.lost else replace(frame, lost=gone)
             if not all(status.done for status in upstream):
                 status = untouched(reach.machines(self.names, step, here)) if halted else PENDING
             else:
@@ -104,29 +115,35 @@ class _Walker:
                 bad.update(status.failed)
                 over = over or share.exceeded(len(bad), total)
             halted = halted or over or status.halts
-            lost[index] |= status.left
-            found[index] = status
+            lost[index] = together([gone, status.left])
+            if status.done and status.begun:
+                course.end(index, status, lost[index])
+            else:
+                found[index] = status
             return status
 
-        for index in range(len(steps)):
+        for index in course.round():
             visit(index)
-        whole = merged(found.values())
+        for index in course.left() if halted else ():
+            visit(index)
+        whole = course.status(found)
         if over and not whole.halts:
             cause = next(iter(whole.failed.values()))
             whole = replace(whole, halts=True, outcome=cause.outcome)
         return whole
 
-    def _halted(self, step: Step, frame: Frame) -> bool:
-        known = self.state.done.get(frame.instance(step.path))
-        return known is not None and known.halts
+    def _course(self, steps: tuple[Step, ...], frame: Frame) -> Course:
+        """How the list stood when it was last looked at: a list is known by its first step."""
+        place = frame.instance(steps[0].path) if steps else ""
+        if place not in self.state.courses:
+            self.state.courses[place] = Course.of(steps)
+        return self.state.courses[place]
 
-    def _failed(self, steps: tuple[Step, ...], frame: Frame) -> set[str]:
+    def _failed(self, course: Course, steps: tuple[Step, ...], frame: Frame) -> set[str]:
         """The targets that are known to have failed in a list of steps."""
-        paths = [frame.instance(step.path) for step in steps]
+        paths = [frame.instance(steps[index].path) for index in course.ready()]
         found = {name for path in paths if (t := self.state.tallies.get(path)) for name in t.failed}
-        return found | {
-            name for path in paths if (s := self.state.done.get(path)) for name in s.failed
-        }
+        return found | {name for status in course.said.values() for name in status.failed}
 
     # --- one step -------------------------------------------------------------------------
 

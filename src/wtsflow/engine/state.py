@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from wtsflow.engine.course import Course
 from wtsflow.engine.loop import Loop
 from wtsflow.engine.status import Status, Tally
 from wtsflow.model.record import Event, Outcome, Stop
@@ -81,6 +82,8 @@ class State:
     """How script steps stand on their members, by path."""
     loops: dict[str, Loop] = field(default_factory=dict)
     """How ``for_each`` steps stand on their items, by path."""
+    courses: dict[str, Course] = field(default_factory=dict)
+    """How lists of steps stand, by the path of their first step."""
     done: dict[str, Status] = field(default_factory=dict)
     """What :mod:`decide` found to be final, by path, so that it looks at nothing twice."""
 

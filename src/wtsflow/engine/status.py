@@ -46,6 +46,7 @@ class Status:
 
 
 PENDING = Status()
+ENDED = Status(done=True)
 
 
 def skipped() -> Status:
