@@ -80,6 +80,7 @@ def planned(
     groups: Sequence[str] = (),
     listing: str = FLEET,
     transports: Sequence[str] = (),
+    passed: Sequence[str] = (),
 ) -> Plan:
     made = workflow(text)
     return planning.resolve(
@@ -92,4 +93,5 @@ def planned(
         limit=limit,
         groups=groups,
         transports=transports,
+        passed=passed,
     )

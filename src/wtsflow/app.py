@@ -151,6 +151,7 @@ class App:
         grace: float = 5.0,
         reattach: float = 300.0,
         closing: float = 300.0,
+        passed: Sequence[str] = (),
     ) -> Prepared:
         """Answer everything. ``inputs`` are as given. Raises PlanError, DeniedError, and so on."""
         values = planning.bind(workflow, inputs)
@@ -167,6 +168,7 @@ class App:
             reattach=reattach,
             closing=closing,
             limit=limit,
+            passed=passed,
             transports=TRANSPORTS,
         )
         return Prepared(plan, values, self.actor)

@@ -160,6 +160,9 @@ class _Walker:
     def _once_allowed(self, step: Step, frame: Frame, path: str, *, fresh: bool) -> Status:
         if path in self.state.skipped:
             return skipped()
+        if step.path in self.names.passed:
+            self.decision.pass_over(path, once=fresh and path == step.path)
+            return skipped()
         each = isinstance(step.action, Script) and step.for_each is None
         if not each and (failure := self._broken(path)):
             return self._cut_short(step, frame, path, failure)

@@ -12,6 +12,10 @@ from wtsflow.model.values import Json
 from wtsflow.model.workflow import Step
 
 
+PASSED = "passed over on request"
+"""Why a step was skipped that the plan leaves out: ``--start-at``, ``--tags``."""
+
+
 @dataclass(slots=True)
 class Decision:
     """``free`` is how many more tasks may begin. Times are seconds of the run's clock."""
@@ -82,6 +86,11 @@ class Decision:
             self.events.append(check.untold(subject, f"cannot tell: {message}", machines))
         else:
             self.fail(path, target, 1, Outcome.FAILED, message)
+
+    def pass_over(self, path: str, *, once: bool) -> None:
+        """Record that a step is not wanted; for the items of a loop, the plan alone says so."""
+        if once:
+            self.events.append(Event(f"skipped/{path}", {"reason": PASSED}))
 
     def rest(self, path: str, until: float, deadline: float, owner: str) -> None:
         """Wait durably: the time to go on is a record, not a sleeping thread.

@@ -12,6 +12,8 @@ from wtsflow.model.workflow import Script, Step
 
 def machines(names: Names, step: Step, frame: Frame) -> frozenset[str]:
     """Every machine that a step and what is below it would run on; handlers are not counted."""
+    if step.path in names.passed:
+        return frozenset()
     if step.for_each is not None and step.path not in frame.keys:
         return _of_items(names, step, frame)
     if isinstance(step.action, Script):

@@ -89,6 +89,8 @@ class Names:
     targets: dict[str, Json] = field(init=False)
     steps: dict[str, Step] = field(init=False)
     """Every step by its static path."""
+    passed: frozenset[str] = field(init=False)
+    """The static paths of steps that this run leaves out."""
     line: frozenset[str] = field(init=False)
     """The static paths of all steps that are in no handler and not in ``finally``."""
 
@@ -96,6 +98,7 @@ class Names:
         workflow = self.plan.workflow
         self.steps = {step.path: step for step in workflow.walk()}
         self.paths = {step.id: step for step in self.steps.values() if step.id}
+        self.passed = frozenset(self.plan.passed)
         self.targets = {
             name: [machine.described for machine in machines]
             for name, machines in self.plan.targets.items()
@@ -137,6 +140,8 @@ class _Steps(Mapping[str, object]):
 
     def __getitem__(self, name: str) -> object:
         step = self._names.paths[name]
+        if step.path in self._names.passed:
+            return {"outcome": str(Outcome.SKIPPED)}
         if step.for_each is not None and step.path not in self._frame.keys:
             return self._loop(step)
         state, path = self._names.state, self._frame.instance(step.path)

@@ -1,17 +1,24 @@
 """Workflow → plan: inputs bound, targets found, scripts pinned, requirements held."""
 
 from wtsflow.planning.bind import bind
+from wtsflow.planning.claims import claims
 from wtsflow.planning.freeze import differences, freeze, thaw
+from wtsflow.planning.opening import opening
 from wtsflow.planning.outline import Node, Outline, outline
+from wtsflow.planning.partial import Part, passed
 from wtsflow.planning.resolve import resolve, terms
 
 __all__ = [
     "Node",
     "Outline",
+    "Part",
     "bind",
+    "claims",
     "differences",
     "freeze",
+    "opening",
     "outline",
+    "passed",
     "resolve",
     "terms",
     "thaw",

@@ -1,16 +1,17 @@
 """Which names the expressions of a workflow mention."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from wtsflow.model.expression import CONSTANTS, FUNCTIONS, Expression, Template
 from wtsflow.model.workflow import Step, Workflow
 
 
-def used_targets(workflow: Workflow) -> frozenset[str]:
-    """The names of ``targets`` that some step or expression uses."""
-    used = {step.target for step in workflow.walk() if step.target}
-    for expression in _of_workflow(workflow):
+def used_targets(workflow: Workflow, passed: Collection[str] = ()) -> frozenset[str]:
+    """The names of ``targets`` that some step or expression uses; ``passed`` steps do not."""
+    steps = [step for step in workflow.walk() if not over(step.path, passed)]
+    used = {step.target for step in steps if step.target}
+    for expression in _of_workflow(workflow, steps):
         for node in ast.walk(expression.tree):
             match node:
                 case ast.Attribute(value=ast.Name(id="targets"), attr=name):
@@ -32,15 +33,24 @@ def names(value: object) -> frozenset[str]:
     ) - {"if_", *FUNCTIONS}
 
 
-def _of_workflow(workflow: Workflow) -> Iterator[Expression]:
+def over(path: str, passed: Collection[str]) -> bool:
+    """Whether the step at a static path is passed over, with what it stands in or for."""
+    if not passed:
+        return False
+    parts = path.split("/")
+    return any("/".join(parts[:size]) in passed for size in range(1, len(parts) + 1))
+
+
+def _of_workflow(workflow: Workflow, steps: Iterable[Step]) -> Iterator[Expression]:
     for requirement in workflow.require:
         yield requirement.that
     yield from _inside(workflow.outputs)
-    for step in workflow.walk():
-        yield from _of_step(step)
+    for step in steps:
+        yield from of_step(step)
 
 
-def _of_step(step: Step) -> Iterator[Expression]:
+def of_step(step: Step) -> Iterator[Expression]:
+    """The expressions of a step itself: not of its handlers, nor of what is below it."""
     for expression in (step.when, step.for_each, step.retry.until if step.retry else None):
         if expression is not None:
             yield expression

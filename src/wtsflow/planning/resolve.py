@@ -10,12 +10,14 @@ from wtsflow.model.plan import Actor, Plan, Target
 from wtsflow.model.values import Json, masked
 from wtsflow.model.workflow import Workflow
 from wtsflow.planning.arguments import misfits
+from wtsflow.planning.mentions import over
+from wtsflow.planning.partial import refuse_gaps
 from wtsflow.planning.pick import pick
 from wtsflow.planning.place import placed
 from wtsflow.planning.targets import machines, refuse_unreachable
 from wtsflow.ports import Inventory, ScriptSource
 
-TERMS = ("ticket", "limit", "parallel", "timeout", "grace", "reattach", "closing")
+TERMS = ("ticket", "limit", "parallel", "timeout", "grace", "reattach", "closing", "passed")
 """What :func:`resolve` is told beside the workflow and its inputs, by the names of the plan."""
 
 
@@ -39,13 +41,15 @@ def resolve(
     reattach: float = 300.0,
     closing: float = 300.0,
     limit: str = "",
+    passed: Sequence[str] = (),
     transports: Collection[str] = (),
 ) -> Plan:
     """Answer everything that can be answered before the first connection.
 
     ``inputs`` come from :func:`bind`; ``groups`` are the actor's; ``timeout`` (seconds) bounds a
     task whose step does not say, ``grace`` (seconds) a process that is stopped; ``limit`` is a host
-    pattern; ``transports`` are those that there are (empty: not looked at).
+    pattern; ``passed`` are the static paths of steps that are passed over (see :func:`passed`);
+    ``transports`` are those that there are (empty: not looked at).
 
     Raises PlanError when the answers do not fit, DeniedError with the author's sentence when a
     requirement does not hold, and whatever ``scripts`` and ``inventory`` raise.
@@ -54,7 +58,8 @@ def resolve(
         raise PlanError(
             f"{workflow.name} works on a ticket, and none was given", cure="--ticket INC0012345"
         )
-    targets = machines(workflow, inputs, inventory, limit)
+    refuse_gaps(workflow, passed)
+    targets = machines(workflow, inputs, inventory, limit, passed)
     if transports:
         refuse_unreachable(targets, transports)
     scope = known_names(inputs, targets, ticket, actor)
@@ -73,8 +78,10 @@ def resolve(
         reattach=reattach,
         closing=closing,
         limit=limit,
+        passed=tuple(passed),
     )
-    if wrong := tuple(misfits(places, plan, scope)):
+    kept = [place for place in places if not over(place.step.path, passed)]
+    if wrong := tuple(misfits(kept, plan, scope)):
         raise together([misfit for _step, misfit in wrong], wrong[0][0].location)
     return plan
 

@@ -18,19 +18,24 @@ SYSTEMS = {"Linux": "linux", "Windows": "windows", "Darwin": "macos"}
 
 
 def machines(
-    workflow: Workflow, inputs: Mapping[str, Json], inventory: Inventory, limit: str = ""
+    workflow: Workflow,
+    inputs: Mapping[str, Json],
+    inventory: Inventory,
+    limit: str = "",
+    passed: Collection[str] = (),
 ) -> dict[str, tuple[Target, ...]]:
     """Every target name with its machines, ``local`` included.
 
     ``limit`` is a host pattern that narrows all of them. Raises PlanError where a name that the
-    workflow uses is left without a machine, or one machine would be reached in two ways.
+    workflow uses (not only in ``passed`` steps) is left without a machine, or one machine would be
+    reached in two ways.
     """
     found = {
         name: _members(spec, {"inputs": inputs}, inventory)
         for name, spec in workflow.targets.items()
     }
     kept = _limited(found, inventory, limit) if limit else found
-    used = used_targets(workflow)
+    used = used_targets(workflow, passed)
     for name in used & kept.keys():
         if not kept[name]:
             raise _empty(workflow.targets[name], found[name], limit)
