@@ -19,7 +19,7 @@ import pytest
 from wtsflow.clock import SystemClock
 from wtsflow.errors import BusyError, Exit, RecordError, StoppedError, TerminatedError
 from wtsflow.files import file_lock, held
-from wtsflow.locks import Holder, Locks, Obstacle, Takeover, Waiting, holding
+from wtsflow.locks import Holder, Locks, Obstacle, Patience, Takeover, Waiting, holding
 from wtsflow.model.claim import Claim, Mode
 
 CLOCK = SystemClock()
@@ -192,7 +192,7 @@ def test_the_locks_of_a_killed_process_are_free_at_once(
         child.send_signal(signal.SIGKILL)
         child.wait()
         began = time.perf_counter()
-        with holding(locks, holder("B"), [claim(WEB)], clock=CLOCK, wait=10):
+        with holding(locks, holder("B"), [claim(WEB)], clock=CLOCK, patience=Patience(10)):
             took = time.perf_counter() - began
     with capsys.disabled():
         print(f" [taken over after kill -9 in {took * 1000:.1f} ms]", end="")
@@ -232,7 +232,7 @@ def test_who_waits_gets_through_when_the_other_ends(tmp_path: Path, locks: Locks
 
     with performing(tmp_path, "A"), performing(tmp_path, "B"):
         locks.take(holder("A"), [claim(WEB)])
-        with holding(locks, holder("B"), [claim(WEB)], clock=CLOCK, wait=30, report=end):
+        with holding(locks, holder("B"), [claim(WEB)], clock=CLOCK, patience=Patience(30, end)):
             assert [(one.holder.run, one.waiting) for one in locks.listed()] == [("B", False)]
     assert len(told) == 3
     assert all(isinstance(one, Waiting) and runs(one.obstacles) == ["A"] for one in told)
@@ -246,7 +246,7 @@ def test_who_waited_long_enough_is_refused_and_leaves_the_line(
         locks.take(holder("A"), [claim(WEB)])
         with (
             pytest.raises(BusyError, match=r"for .* \(waited 0s\)"),
-            holding(locks, holder("B"), [claim(WEB)], clock=CLOCK, wait=0.05),
+            holding(locks, holder("B"), [claim(WEB)], clock=CLOCK, patience=Patience(0.05)),
         ):
             raise AssertionError
         assert [one.holder.run for one in locks.listed()] == ["A"]
@@ -262,7 +262,14 @@ def test_a_wish_to_end_ends_the_waiting(
         locks.take(holder("A"), [claim(WEB)])
         with (
             pytest.raises(kind) as caught,
-            holding(locks, holder("B"), [claim(WEB)], clock=CLOCK, wait=30, over=lambda: code),
+            holding(
+                locks,
+                holder("B"),
+                [claim(WEB)],
+                clock=CLOCK,
+                patience=Patience(30),
+                over=lambda: code,
+            ),
         ):
             raise AssertionError
         assert caught.value.exit is code
@@ -313,7 +320,9 @@ def pass_through(state: str, number: int, answers: Any) -> None:
         for _ in range(3):
             wanted = [claim(WEB), claim(DATABASE), claim(MAIL)]
             draw.shuffle(wanted)
-            with holding(locks, holder(f"R{number}"), wanted[:2], clock=CLOCK, wait=60):
+            with holding(
+                locks, holder(f"R{number}"), wanted[:2], clock=CLOCK, patience=Patience(60)
+            ):
                 for one in wanted[:2]:
                     mark = inside.with_name(f"inside-{one.name}")
                     mark.touch(exist_ok=False)
@@ -358,7 +367,7 @@ def test_a_shared_line_does_not_starve_an_exclusive_claim(tmp_path: Path) -> Non
         with (
             performing(tmp_path, "X"),
             opened(tmp_path) as locks,
-            holding(locks, holder("X"), [claim(WEB)], clock=CLOCK, wait=30),
+            holding(locks, holder("X"), [claim(WEB)], clock=CLOCK, patience=Patience(30)),
         ):
             assert [one.holder.run for one in locks.listed() if not one.waiting] == ["X"]
     finally:

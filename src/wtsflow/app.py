@@ -6,6 +6,7 @@
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -42,6 +43,7 @@ from wtsflow.workspace import Workspace
 if TYPE_CHECKING:
     from wtsflow.audit import Log
     from wtsflow.journals.sqlite import SqliteJournal
+    from wtsflow.locks import Locks, Patience
     from wtsflow.scripts import Kept, Repository
 
 
@@ -84,6 +86,8 @@ class App:
     cache: Path
     environ: Mapping[str, str] = field(default_factory=dict)
     clock: Clock = field(default_factory=SystemClock)
+    patience: "Patience | None" = None
+    """How runs that have our targets are waited for; None: they are not."""
 
     @cached_property
     def scripts(self) -> "Repository":
@@ -115,6 +119,13 @@ class App:
         from wtsflow.journals.sqlite import SqliteJournal
 
         return SqliteJournal(self.state / "journal.sqlite")
+
+    @cached_property
+    def locks(self) -> "Locks":
+        """Who has which target."""
+        from wtsflow.locks import Locks
+
+        return Locks(self.state / "locks.sqlite", lambda run: held(driver(self.state, run)))
 
     @cached_property
     def audit(self) -> "Log":
@@ -196,9 +207,28 @@ class App:
                 cure=f"wtsflow runs watch {run}; to end it: wtsflow cancel {run}",
             ) from None
 
+    @contextmanager
+    def holding(self, plan: Plan, run: str, interrupt: Interrupt | None = None) -> Iterator[None]:
+        """Hold the locks of a plan's targets while this process performs the run.
+
+        Raises BusyError, StoppedError and RecordError like :func:`wtsflow.locks.holding`.
+        """
+        from wtsflow.locks import Holder, holding
+
+        if not (claims := planning.claims(plan, self.actor)):
+            yield
+            return
+        who, name = self.actor, plan.workflow.name
+        holder = Holder(run, self.clock.now(), who.name, who.host, os.getpid(), name, plan.ticket)
+        over = partial(getattr, interrupt, "exit", None)
+        with holding(
+            self.locks, holder, claims, clock=self.clock, patience=self.patience, over=over
+        ):
+            yield
+
     def close(self) -> None:
         """Let go of the files that were opened."""
-        for name in ("audit", "journal", "scripts"):
+        for name in ("audit", "journal", "locks", "scripts"):
             if part := self.__dict__.pop(name, None):
                 part.close()
 
@@ -214,14 +244,15 @@ class App:
         """Perform a plan to its end, or until it parks.
 
         The scripts are read, their digests compared, and their bytes kept, before the run is
-        opened. Raises MismatchError then, BusyError when another process performs this run,
-        RecordError when it cannot be written down.
+        opened, and its targets are locked. Raises MismatchError, BusyError when another process
+        performs this run or has its targets, RecordError when it cannot be written down.
         """
         run = run or new_run_id(self.clock.now())
         self.kept.keep(prepared.plan.scripts.values())
         runner = self._runner(prepared, run, subscribers, interrupt, manner)
-        with self.driving(run):
-            return _finished(runner, runner.go(_opening(prepared)))
+        with self.driving(run), self.holding(prepared.plan, run, interrupt):
+            opening = planning.opening(prepared.plan, prepared.actor, prepared.origin)
+            return _finished(runner, runner.go(opening))
 
     def resume(
         self,
@@ -234,10 +265,10 @@ class App:
     ) -> Finished:
         """Go on with a run that another process began, or settle one that is closed.
 
-        ``prepared`` comes from :meth:`reopen`. Raises like :meth:`run`.
+        ``prepared`` comes from :meth:`reopen`; targets are locked anew. Raises like :meth:`run`.
         """
         runner = self._runner(prepared, run, subscribers, interrupt, manner)
-        with self.driving(run):
+        with self.driving(run), self.holding(prepared.plan, run, interrupt):
             who: dict[str, Json] = {"actor": asdict(self.actor), "version": __version__}
             return _finished(runner, runner.resume(self.journal.load(run), who))
 
@@ -347,44 +378,3 @@ def _finished(runner: Runner, state: State) -> Finished:
 def driver(state: Path, run: str) -> Path:
     """The file that the process which performs a run holds locked."""
     return state / "locks" / f"{run}.lock"
-
-
-def _opening(prepared: Prepared) -> dict[str, Json]:
-    """The data of a run's first record: all that decided what it does."""
-    plan, workflow = prepared.plan, prepared.plan.workflow
-    nodes = planning.outline(plan, prepared.actor).walk()
-    return {
-        "workflow": {
-            "name": workflow.name,
-            "version": workflow.version,
-            "title": workflow.title,
-            "sha256": workflow.sha256,
-            "source": workflow.source,
-        },
-        "plan": plan.digest,
-        "frozen": planning.freeze(plan),
-        "actor": asdict(prepared.actor),
-        "ticket": plan.ticket,
-        "targets": sorted({name for node in nodes for name in node.machines}),
-        "scripts": [
-            {
-                "pin": pin,
-                "version": script.version,
-                "commit": script.commit,
-                "blob": script.blob,
-                "sha256": script.sha256,
-                "choice": asdict(script.choice) if script.choice else None,
-            }
-            for pin, script in plan.scripts.items()
-        ],
-        "inputs": plan.inputs,
-        **{
-            name: said
-            for name, said in (
-                ("origin", dict(prepared.origin)),
-                ("environment", plan.environment),
-                ("check", plan.check),
-            )
-            if said
-        },
-    }

@@ -1,6 +1,6 @@
 """Who has which target: locks of runs on machines, for all processes of one state folder."""
 
-from wtsflow.locks.holding import Report, Waiting, busy, holding, lasting, sentence
+from wtsflow.locks.holding import Patience, Report, Waiting, busy, holding, lasting, sentence
 from wtsflow.locks.store import Holder, Locked, Locks, Obstacle, Takeover
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "Locked",
     "Locks",
     "Obstacle",
+    "Patience",
     "Report",
     "Takeover",
     "Waiting",

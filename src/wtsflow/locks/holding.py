@@ -28,6 +28,14 @@ Report: TypeAlias = Callable[[Waiting | Takeover], None]
 """Is told while it waits, at every look, and about each claim of a killed run that it took over."""
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """For how many seconds others are waited for, and who is told about it."""
+
+    wait: float = 0.0
+    report: Report = lambda _said: None
+
+
 @contextmanager
 def holding(
     locks: Locks,
@@ -35,20 +43,19 @@ def holding(
     claims: Sequence[Claim],
     *,
     clock: Clock,
-    wait: float = 0.0,
-    report: Report = lambda _said: None,
+    patience: Patience | None = None,
     over: Callable[[], Exit | None] = lambda: None,
 ) -> Iterator[None]:
     """Hold every claim while the block runs.
 
-    ``wait`` is for how many seconds others are waited for; ``over`` is asked meanwhile whether to
-    end, and how. Raises BusyError with who is in the way, StoppedError when it was to end,
-    RecordError when locks cannot be written.
+    ``over`` is asked while it waits whether to end, and how. Raises BusyError with who is in the
+    way, StoppedError when it was to end, RecordError when locks cannot be written.
     """
+    patience = patience or Patience()
     try:
-        _get(locks, holder, claims, _Patience(clock, wait, report, over))
+        _get(locks, holder, claims, _Asking(clock, patience, over))
     except BaseException:
-        if wait > 0:
+        if patience.wait > 0:
             _let_go(locks, holder.run)
         raise
     try:
@@ -63,29 +70,27 @@ def _let_go(locks: Locks, run: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Patience:
+class _Asking:
     clock: Clock
-    wait: float
-    report: Report
+    patience: Patience
     over: Callable[[], Exit | None]
 
 
-def _get(locks: Locks, holder: Holder, claims: Sequence[Claim], how: _Patience) -> None:
-    pause = FIRST
-    end = how.clock.monotonic() + how.wait
-    left = how.wait
+def _get(locks: Locks, holder: Holder, claims: Sequence[Claim], how: _Asking) -> None:
+    pause, left, report = FIRST, how.patience.wait, how.patience.report
+    end = how.clock.monotonic() + left
     while True:
         asking = replace(holder, since=how.clock.now())
         attempt = locks.take(asking, claims, wait=left > 0)
         for taken in attempt.taken:
-            how.report(taken)
+            report(taken)
         if not attempt.obstacles:
             return
         if left <= 0:
-            raise busy(attempt.obstacles, asking.since, how.wait)
+            raise busy(attempt.obstacles, asking.since, how.patience.wait)
         if code := how.over():
             raise _stopped(code)
-        how.report(Waiting(attempt.obstacles, left))
+        report(Waiting(attempt.obstacles, left))
         threading.Event().wait(min(pause, left))
         pause = min(pause * 1.5, LONGEST)
         left = end - how.clock.monotonic()
