@@ -273,6 +273,10 @@ class Tools(Protocol):
         """Mask this value wherever it appears from now on. Raises InvalidError if too short."""
         ...
 
+    def masked(self, text: str) -> str:
+        """``text`` with every secret in it masked."""
+        ...
+
     def detached(self, reason: str, until: float) -> None:
         """Let everybody know that the connection went, and is tried until ``until`` (monotonic)."""
         ...

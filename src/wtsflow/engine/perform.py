@@ -174,6 +174,9 @@ class TaskTools:
     def conceal(self, secret: Secret) -> None:
         self._workshop.concealed.add(secret)
 
+    def masked(self, text: str) -> str:
+        return self._workshop.concealed.text(text)
+
     def detached(self, reason: str, until: float) -> None:
         self.drop_session()
         self._outages += 1

@@ -23,6 +23,7 @@ from wtsflow.scripts.powershell_text import (
 )
 
 MAX_CHARACTERS = 1 << 20
+WHAT_IF = "-WhatIf"
 _NUMBERS = {
     *("byte", "sbyte", "int", "int16", "int32", "int64", "long", "short", "uint16", "uint32"),
     *("uint64", "uint", "ulong", "ushort", "single", "float", "double", "decimal", "bigint"),
@@ -67,6 +68,7 @@ def read(text: str) -> Interface:
         help=said.get("description", ""),
         parameters=known,
         source="param()" if known is not None else "",
+        check=WHAT_IF if _should_process(text) else "",
     )
 
 
@@ -74,20 +76,51 @@ def _param_free(text: str) -> bool:
     return not re.search(r"(?i)\bparam\s{0,99}\(", text) and not _ARGUMENTS.search(text)
 
 
+def _should_process(text: str) -> bool:
+    """Whether the script as a whole declares SupportsShouldProcess, and so takes -WhatIf."""
+    try:
+        attributes, start = _head(text)
+        return start is not None and any(map(_binding, attributes))
+    except (Unbalanced, RecursionError):
+        return False
+
+
+def _binding(attribute: str) -> bool:
+    name, _, arguments = attribute.partition("(")
+    name = name.strip().lower().removeprefix("system.management.automation.")
+    if name.removesuffix("attribute") != "cmdletbinding":
+        return False
+    for part in pieces(arguments.rstrip().removesuffix(")"), ","):
+        key, equals, value = part[skip_space(part, 0) :].partition("=")
+        if key.strip().lower() == "supportsshouldprocess":
+            known, said = literal(value) if equals else (True, True)
+            return known and (said is True or said == 1)
+    return False
+
+
 def _block(text: str) -> str | None:
     """What stands between the parentheses of the script's own ``param()``, or None."""
+    _, start = _head(text)
+    return None if start is None else text[start + 1 : closing(text, start) - 1]
+
+
+def _head(text: str) -> tuple[list[str], int | None]:
+    """The attributes of the script's own ``param()``, and where its parentheses open."""
+    attributes: list[str] = []
     at = skip_space(text, 0)
     while at < len(text):
         if found := _USING.match(text, at):
             at = found.end()
         elif text[at] == "[":
-            at = closing(text, at)
+            end = closing(text, at)
+            attributes.append(text[at + 1 : end - 1])
+            at = end
         elif found := _PARAM.match(text, at):
-            return text[found.end() + 1 : closing(text, found.end()) - 1]
+            return attributes, found.end()
         else:
-            return None
+            return attributes, None
         at = skip_space(text, at)
-    return None
+    return attributes, None
 
 
 def _parameters(block: str, said: Mapping[str, str]) -> dict[str, Parameter]:

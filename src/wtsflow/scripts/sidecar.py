@@ -13,6 +13,8 @@ from wtsflow.model.workflow import Type
 
 RESERVED = frozenset(Outcome)
 """Outcomes of the engine; a script cannot name its own so."""
+NO_CHECK = "none"
+"""``check: none``: it cannot be checked, whatever its text says."""
 LABELS = {
     "sidecar": "from its sidecar",
     "param()": "from its param() block",
@@ -137,15 +139,17 @@ def _is(kind: Type, value: Any) -> bool:
 def completed(declared: Interface, found: Interface) -> Interface:
     """A sidecar's interface, with what only the script's text says filled in.
 
-    What the sidecar declares stands. The text adds help, and how a parameter is written: its
-    flag, its position, whether it is a switch.
+    What the sidecar declares stands. The text adds help, how it is checked, and how a parameter is
+    written: its flag, its position, whether it is a switch.
     """
     title, text = declared.title or found.title, declared.help or found.help
+    check = "" if declared.check == NO_CHECK else declared.check or found.check
     if declared.parameters is None:
         return replace(
             declared,
             title=title,
             help=text,
+            check=check,
             parameters=found.parameters,
             source=found.source or declared.source,
         )
@@ -154,7 +158,7 @@ def completed(declared: Interface, found: Interface) -> Interface:
         name: _spelled(parameter, known.get(name.lower()))
         for name, parameter in declared.parameters.items()
     }
-    return replace(declared, title=title, help=text, parameters=merged)
+    return replace(declared, title=title, help=text, check=check, parameters=merged)
 
 
 def _spelled(declared: Parameter, found: Parameter | None) -> Parameter:

@@ -39,22 +39,31 @@ class LastLine:
         return self._open if self._open.strip() else self._last
 
 
-def outputs(written: bytes, last: bytes, declared: Mapping[str, Type] | None) -> dict[str, Json]:
+def written(file: bytes, last: bytes) -> dict[str, Json]:
+    """What a script left, whatever it declares. Raises PlanError where a file is no JSON object."""
+    return _object(file, "$WTS_OUTPUT") if file.strip() else _maybe(last)
+
+
+def outputs(
+    file: bytes, last: bytes, declared: Mapping[str, Type] | None, *, partial: bool = False
+) -> dict[str, Json]:
     """The outputs of a script, with those declared ``secret`` as :class:`Secret`.
 
     Rule: what two readers of JSON would understand differently (RFC 8259 §4, §6, §8.2) is refused.
-    ``written`` is the content of ``$WTS_OUTPUT``, ``last`` the last line of standard output; the
-    first wins. Secrets are taken from ``written`` only: what was printed was shown. Raises
-    PlanError with what does not fit ``declared``.
+    ``file`` is the content of ``$WTS_OUTPUT``, ``last`` the last line of standard output; the
+    first wins. Secrets are taken from ``file`` only: what was printed was shown. Raises PlanError
+    with what does not fit ``declared``; ``partial``: what is not there is left out.
     """
-    found = _object(written, "$WTS_OUTPUT") if written.strip() else _maybe(last)
+    found = written(file, last)
     if declared is None:
         return found
+    if partial:
+        declared = {name: wanted for name, wanted in declared.items() if name in found}
     for name, wanted in declared.items():
         if name not in found:
             raise PlanError(f"the script did not give its output '{name}'")
         if wanted is Type.SECRET:
-            if not written.strip():
+            if not file.strip():
                 raise PlanError(f"the secret output '{name}' must be written to $WTS_OUTPUT")
             found[name] = Secret(str(found[name]))
         elif not fits(found[name], wanted):

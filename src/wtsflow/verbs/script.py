@@ -12,7 +12,9 @@ from wtsflow.model.script import PinnedScript
 from wtsflow.model.values import Json, Secret
 from wtsflow.model.workflow import Script
 from wtsflow.ports import Execution, Exited, Idle, Output, RunScript, Tools
-from wtsflow.verbs.outputs import LastLine, outputs
+from wtsflow.verbs import check
+from wtsflow.verbs.check import listener, told
+from wtsflow.verbs.outputs import outputs
 from wtsflow.verbs.passing import interpreter, passed
 
 SLACK = 2.0
@@ -69,9 +71,10 @@ def _invocation(
         name=script.path.rpartition("/")[2],
         marker=hashlib.sha256(f"{tools.run}/{task.name}".encode()).hexdigest()[:32],
         command=interpreter(script, content),
-        arguments=tuple(given.arguments),
+        arguments=(*check.arguments(tools.plan, script), *given.arguments),
         environment={
             **given.environment,
+            **check.environment(tools.plan, script),
             "WTS_RUN": tools.run,
             "WTS_TARGET": target.name,
             "WTS_ATTEMPT": str(task.attempt),
@@ -112,7 +115,7 @@ def _password(run_as: str, target: Target, tools: Tools) -> Secret | None:
 def _follow(execution: Execution, task: Task, script: PinnedScript, tools: Tools) -> Result:
     """Iterate to the end; ask it to stop when it is cancelled or our own clock says so."""
     limit = tools.clock.monotonic() + task.deadline + SLACK
-    last, late, stopped = LastLine(), False, False
+    last, late, stopped = listener(tools.plan, script), False, False
     for signal in execution:
         match signal:
             case Output(stream, data):
@@ -121,7 +124,11 @@ def _follow(execution: Execution, task: Task, script: PinnedScript, tools: Tools
                 if not script.interface.sensitive:
                     tools.output(stream, data)
             case Exited():
-                return _judge(signal, task, script, last.text, cancelled=stopped, late=late)
+                partial = tools.plan.check
+                result = _judge(
+                    signal, task, script, last.text, cancelled=stopped, late=late, partial=partial
+                )
+                return told(task, result, last, signal.output, script, tools)
             case Idle():
                 pass
         if tools.cancelled and not stopped:
@@ -134,7 +141,14 @@ def _follow(execution: Execution, task: Task, script: PinnedScript, tools: Tools
 
 
 def _judge(
-    end: Exited, task: Task, script: PinnedScript, last: bytes, *, cancelled: bool, late: bool
+    end: Exited,
+    task: Task,
+    script: PinnedScript,
+    last: bytes,
+    *,
+    cancelled: bool,
+    late: bool,
+    partial: bool = False,
 ) -> Result:
     if end.timed_out or late:
         message = f"still running after {task.deadline:g} s"
@@ -145,7 +159,7 @@ def _judge(
     if end.code == 0 or own is not None:
         declared = task.step.outputs or script.interface.outputs
         try:
-            found = outputs(end.output, last, declared)
+            found = outputs(end.output, last, declared, partial=partial)
         except PlanError as error:
             return Result(Outcome.FAILED, error.message, end.code)
         return Result(own or Outcome.SUCCESS, "", end.code, outputs=found)
