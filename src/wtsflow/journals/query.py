@@ -7,10 +7,13 @@ alternatives are looked for along the index of the start, so that the newest com
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from wtsflow.journals.summary import COLUMNS, PRUNE
+from wtsflow.journals.summary import COLUMNS, PRUNE, SCHEDULE
 
 LAST_CHARACTER = "\U0010ffff"
 """Sorts behind every other one: the end of the range of the texts with a common beginning."""
+
+HIDDEN = f"('{PRUNE}','{SCHEDULE}')"
+"""The modes of what is kept like a run, and is none."""
 
 OPEN = "open"
 
@@ -63,7 +66,7 @@ class Wanted:
                 values.append(value)
         if self.statuses:
             terms.append(_statuses(self.statuses, values))
-        terms.append(f"runs.mode<>'{PRUNE}'")
+        terms.append(f"runs.mode NOT IN {HIDDEN}")
         where = " AND ".join(terms)
         values.append(self.limit or -1)
         return f"{_SELECT}{source} WHERE {where} ORDER BY {order} LIMIT ?", values
@@ -106,7 +109,10 @@ DUE = (
 """What is parked until a time that has come, longest overdue first."""
 
 BEGINNING = (
-    f"{_SELECT}runs WHERE runs.run>=? AND runs.run<? AND runs.mode<>'{PRUNE}'"
+    f"{_SELECT}runs WHERE runs.run>=? AND runs.run<? AND runs.mode NOT IN {HIDDEN}"
     " ORDER BY runs.run LIMIT ?"
 )
 """The runs whose ids are in a range."""
+
+LATEST = "SELECT run FROM runs WHERE run>=? AND run<? ORDER BY run DESC LIMIT ?"
+"""The greatest ids in a range, whatever is kept under them."""

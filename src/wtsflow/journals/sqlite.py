@@ -223,6 +223,11 @@ class SqliteJournal:
         end = beginning + query.LAST_CHARACTER
         return self._summaries(query.BEGINNING, (beginning, end, limit))
 
+    def latest(self, beginning: str, *, limit: int = 1) -> list[str]:
+        """The ids that begin so, of runs and of what is kept like one, greatest first."""
+        end = beginning + query.LAST_CHARACTER
+        return [str(row[0]) for row in self._all(query.LATEST, (beginning, end, limit))]
+
     def unaudited(self) -> list[tuple[str, int]]:
         """Runs with records that may not be in the audit log, and up to which one they are."""
         return self._all("SELECT run, audited FROM runs WHERE audited < last ORDER BY rowid")

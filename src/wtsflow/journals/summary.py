@@ -14,6 +14,8 @@ LEFT = "left"
 CHECK = "check"
 PRUNE = "prune"
 """A run's ``mode`` when it is the record of what was removed: it is never in a list of runs."""
+SCHEDULE = "schedule"
+"""The ``mode`` of what is written about a schedule and its slots: in no list of runs either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,10 @@ def changes(event: Event, time: str) -> dict[str, str | int | None]:
             return {**_GOING, **_ending(data), "ended": time}
         case "settled":
             return _ending(data)
+        case "known" | "claimed":
+            return {"mode": SCHEDULE}
+        case "ended":
+            return {**_ending(data), "ended": time}
         case "pruned":
             actor = _mapping(data.get("actor"))
             ended: dict[str, str | int | None] = {"status": "success", "exit": 0, "ended": time}
