@@ -238,7 +238,7 @@ def test_a_run_whose_process_was_killed_is_said_to_be_cut_off(place: Workspace) 
     watched = place.cli("runs", "watch", run)
     assert watched.returncode == Exit.UNKNOWN
     for done in (seen, watched):
-        assert "look there before you run it again" in done.stderr
+        assert f"wtsflow resume {run}" in done.stderr
     assert place.cli("run", "manifests/slow.yaml", "-q").returncode == 0
     assert [path.stem for path in (place.state / "locks").iterdir()] == [run]
 

@@ -89,15 +89,16 @@ def as_jsonl(records: Iterable[tuple[bytes, Mapping[str, Any]]]) -> Iterator[byt
 
 def as_csv(records: Iterable[tuple[bytes, Mapping[str, Any]]]) -> Iterator[bytes]:
     """RFC 4180, with a head; no cell is a formula to any spreadsheet."""
-    yield _row(COLUMNS)
+    yield row(COLUMNS)
     for _, said in records:
         body = {**said["body"], "seq": said["seq"], "hash": said["hash"]}
         body["actor"] = actor_of(body)
         body["data"] = canonical(body.get("data", {})).decode()
-        yield _row([harmless(str(body.get(name, ""))) for name in COLUMNS])
+        yield row([harmless(str(body.get(name, ""))) for name in COLUMNS])
 
 
-def _row(cells: Iterable[str]) -> bytes:
+def row(cells: Iterable[str]) -> bytes:
+    """A line of CSV."""
     text = io.StringIO()
     csv.writer(text).writerow(cells)
     return text.getvalue().encode()

@@ -92,6 +92,31 @@ def runs(incomplete: str) -> Words:
 
 
 @_never_failing
+def statuses(incomplete: str) -> Words:
+    """How runs stand and how they end; after a comma the next one."""
+    from wtsflow.model.record import Outcome
+
+    before, comma, start = incomplete.rpartition(",")
+    ways = ["open", "running", "cut-off", "parked", "detached", "partial", *map(str, Outcome)]
+    return [(f"{before}{comma}{way}", "") for way in ways if way.startswith(start)]
+
+
+def ran(column: str) -> Callable[[str], Words]:
+    """What the newest runs have in a column of their summary."""
+
+    @_never_failing
+    def words(incomplete: str) -> Words:
+        from wtsflow.cli.kept import journal
+
+        with journal() as opened:
+            newest = opened.runs(limit=10 * MOST)
+        found = dict.fromkeys(str(getattr(run, column)) for run in newest)
+        return [(word, "") for word in found if word and word.startswith(incomplete)]
+
+    return words
+
+
+@_never_failing
 def targets(incomplete: str) -> Words:
     """Hosts and groups. No inventory program is run for it."""
     from wtsflow.workspace import Workspace

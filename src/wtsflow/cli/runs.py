@@ -1,7 +1,7 @@
 """``wtsflow runs``: what was run, what came of it, and what runs now."""
 
 import time
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,29 +9,23 @@ import typer
 
 from wtsflow.cli import complete
 from wtsflow.cli.common import Format, document, frame, note, out, stop
-from wtsflow.cli.kept import (
-    CUT,
-    driven,
-    find_run,
-    journal,
-    local,
-    mapping,
-    short_ids,
-    status as standing,
-)
+from wtsflow.cli.kept import CUT, driven, find_run, journal, local, mapping, moment, on_clock
+from wtsflow.cli.listing import ListFormat, chosen, show as show_runs
 from wtsflow.cli.performing import RunFormat
-from wtsflow.cli.tables import needed, table
+from wtsflow.cli.tables import table
 from wtsflow.errors import Exit, UsageError
 
 if TYPE_CHECKING:
-    from wtsflow.journals.sqlite import SqliteJournal, Summary
+    from collections.abc import Mapping
+
+    from wtsflow.journals.sqlite import SqliteJournal
     from wtsflow.subscribers.tally import Attempt, Tally
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 GONE = """\
 the process that performed it is gone: killed, or its machine went down
-what was running then may have taken effect or not: look there before you run it again"""
+what became of what was running then is found out by: wtsflow resume """
 POLL = 0.25
 """Seconds between two looks at the journal."""
 
@@ -52,57 +46,107 @@ def listing(
     status: Annotated[
         str,
         typer.Option(
-            "--status", metavar="STATUS", help="Only these: success, failed, partial, open …"
+            "--status",
+            metavar="STATUS",
+            help="Only these: success, failed, partial, unknown, open, running, cut-off, parked,"
+            " detached …; several with commas.",
+            autocompletion=complete.statuses,
         ),
     ] = "",
-    workflow: Annotated[
-        str, typer.Option("--workflow", metavar="NAME", help="Only of this workflow.")
+    waiting: Annotated[
+        bool, typer.Option("--waiting", help="Only what is parked: soonest first, and until when.")
+    ] = False,
+    since: Annotated[
+        str,
+        typer.Option("--since", metavar="TIME", help="Begun from then on: 2h, 3d, 2026-11-01."),
     ] = "",
-    format_: FormatOption = Format.TEXT,
+    until: Annotated[str, typer.Option("--until", metavar="TIME", help="Begun before then.")] = "",
+    workflow: Annotated[
+        str,
+        typer.Option(
+            "--workflow",
+            metavar="NAME",
+            help="Only of this workflow.",
+            autocompletion=complete.ran("workflow"),
+        ),
+    ] = "",
+    target: Annotated[
+        str,
+        typer.Option(
+            "--target",
+            metavar="TARGET",
+            help="Only on this target.",
+            autocompletion=complete.targets,
+        ),
+    ] = "",
+    ticket: Annotated[
+        str,
+        typer.Option(
+            "--ticket",
+            metavar="ID",
+            help="Only for this ticket.",
+            autocompletion=complete.ran("ticket"),
+        ),
+    ] = "",
+    actor: Annotated[
+        str,
+        typer.Option(
+            "--actor",
+            metavar="NAME",
+            help="Only by this person.",
+            autocompletion=complete.ran("actor"),
+        ),
+    ] = "",
+    env: Annotated[
+        str,
+        typer.Option(
+            "--env",
+            metavar="NAME",
+            help="Only in this environment.",
+            autocompletion=complete.ran("environment"),
+        ),
+    ] = "",
+    format_: Annotated[
+        ListFormat, typer.Option("--format", help="How to print.")
+    ] = ListFormat.TEXT,
 ) -> None:
     """List runs, newest first.
 
-    A run is 'open' while it goes on, and 'cut off' when its process was killed before the end.
+    A run is 'open' until it has ended: 'running' while a process performs it, 'cut-off' when that
+    was killed, 'parked' while it waits with no process, 'detached' when its process let go of it.
 
     Examples:
       wtsflow runs list
-      wtsflow runs list --status open
-      wtsflow runs list --workflow disk/clean-up --format json
+      wtsflow runs list --status failed,partial,unknown --since 24h
+      wtsflow runs list --target web01 --ticket INC0012345 --last 0
+      wtsflow runs list --waiting
+      wtsflow runs list --since 2026-11-01 --until 2026-12-01 --last 0 --format csv > november.csv
     """
+    wanted: dict[str, Any] = {
+        "since": moment(since) if since else "",
+        "until": moment(until) if until else "",
+        "workflow": workflow,
+        "target": target,
+        "ticket": ticket,
+        "actor": actor,
+        "environment": env,
+    }
+    narrow = any(wanted.values())
+    most = last + 1 if last else 0
     with journal() as opened:
-        asked = "" if status == "open" else status or None
-        found = opened.runs(status=asked, workflow=workflow, limit=last)
-    if format_ is Format.JSON:
-        document({"schema": "wtsflow.runs/1", "runs": [_facts(run) for run in found]})
+        if waiting and narrow:
+            parked = opened.runs(status="parked", **wanted)
+            found = sorted(parked, key=lambda run: run.due or 0)
+        elif waiting:
+            found = opened.waiting(limit=most)
+        else:
+            found = chosen(partial(opened.runs, **wanted), status, most)
+    if not found and format_ is ListFormat.TEXT:
+        note("no such run" if waiting or status or narrow else "nothing was run yet")
         return
-    if not found:
-        note("no such run" if status or workflow else "nothing was run yet")
-        return
-    heads = ("run", "started", "status", "workflow", "targets", "by", "ticket")
-    rows = [_row(run) for run in found]
-    room = frame().room
-    if room is not None and needed(heads, rows) > room:
-        ids = short_ids([run.run for run in found])
-        rows = [(ids[run], *others) for run, *others in rows]
-    table(heads, rows, keep=3)
-
-
-def _row(run: "Summary") -> tuple[str, ...]:
-    return (
-        run.run,
-        local(run.started)[5:16],
-        standing(run),
-        f"{run.workflow} {run.version}",
-        str(run.targets),
-        run.actor,
-        run.ticket,
-    )
-
-
-def _facts(run: "Summary") -> dict[str, Any]:
-    alive = not run.status and driven(run.run)
-    said = {"status": run.status or "open", "ended": run.ended or None, "alive": alive}
-    return {**asdict(run), **said}
+    show_runs(found[: last or None], format_, waiting=waiting)
+    if last and len(found) > last and format_ is ListFormat.TEXT:
+        note(f"these are the {'next' if waiting else 'last'} {last}; all: --last 0")
 
 
 @app.command()
@@ -162,13 +206,32 @@ def _print_run(tally: "Tally", spool: Path) -> None:
     for path, reason in tally.skipped.items():
         out(f"{path}: skipped: {reason}")
     if tally.closed is None:
-        word = f"{tally.status} since" if alive else f"{CUT}: begun"
-        out(f"\n{word} {local(tally.begun)}; last record: {local(tally.time)}")
-        if not alive:
-            note(GONE)
+        _print_open(tally, alive=alive)
         return
     for spans in summary(tally, here.width, str(spool) if spool.is_dir() else "", details=False):
         out(painted(spans, style), raw=True)
+
+
+def _print_open(tally: "Tally", *, alive: bool) -> None:
+    """How a run stands that has not ended, and what to do about it."""
+    word = f"{tally.status} since"
+    if not alive:
+        gone = "parked" if tally.parked else "detached" if tally.left else CUT
+        word = f"{gone}: begun"
+    out(f"\n{word} {local(tally.begun)}; last record: {local(tally.time)}")
+    if tally.parked and not alive:
+        _say_parked(tally.run, tally.parked)
+    elif tally.left and not alive:
+        note(f"its process let go of it; to go on: wtsflow resume {tally.run}")
+    elif not alive:
+        note(GONE + tally.run)
+
+
+def _say_parked(run: str, parked: "Mapping[str, Any]") -> None:
+    until, paths = parked.get("until_ms"), parked.get("paths") or ()
+    when = "a person" if not until else on_clock(until)
+    note(f"it waits for {when} at {', '.join(map(str, paths))}, and no process with it")
+    note(f"to go on then: wtsflow resume {run}; from cron: wtsflow resume --due")
 
 
 def _print_tail(attempt: "Attempt") -> None:
@@ -212,14 +275,15 @@ def watch(
 ) -> None:
     """Follow a run that goes on in another terminal, from its beginning to its end.
 
-    Ends with the run's own exit code, or with 11 where its process was killed. Lines of output
-    are seen only where it was started.
+    Ends with the run's own exit code, with 10 where it parks, or with 11 where its process was
+    killed or let go of it. Lines of output are seen only where it was started.
 
     Examples:
       wtsflow runs watch
       wtsflow runs watch 01J8Z --format jsonl
     """
     from wtsflow.subscribers.result import result
+    from wtsflow.subscribers.tally import Tally
 
     with journal() as opened:
         summary = find_run(opened, run)
@@ -228,10 +292,14 @@ def watch(
     if format_ is RunFormat.JSON:
         document(result(records))
     if not closed:
-        note(GONE)
+        tally = Tally.of(records)
+        if tally.parked:
+            _say_parked(summary.run, tally.parked)
+            stop(Exit.WAITING)
+        note(GONE + summary.run)
         stop(Exit.UNKNOWN)
-    name = mapping(records[-1].event.data.get("exit")).get("name")
-    stop(Exit[str(name).upper()])
+    ends = [one.event.data for one in records if one.event.type in ("closed", "settled")]
+    stop(Exit[str(mapping(ends[-1].get("exit")).get("name")).upper()])
 
 
 def _follow(opened: "SqliteJournal", run: str, format_: RunFormat) -> bool:
