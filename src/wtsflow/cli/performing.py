@@ -44,6 +44,8 @@ class Driving:
     format: RunFormat = RunFormat.TEXT
     park: float = float("inf")
     unknown: OnUnknown = OnUnknown.ASK
+    step: bool = False
+    """Ask before each step."""
 
 
 Drive: TypeAlias = "Callable[[Sequence[Subscriber], Interrupt, Manner], Finished]"
@@ -90,7 +92,11 @@ def driven(
     with ExitStack() as stack:
         watcher = stack.enter_context(_watcher(app, prepared, how.format, history))
         stack.enter_context(heeding(interrupt))
-        manner = Manner(park=how.park, unknown=_judge(how.unknown, watcher, interrupt))
+        manner = Manner(
+            park=how.park,
+            unknown=_judge(how.unknown, watcher, interrupt),
+            confirm=_stepping(watcher, interrupt) if how.step else None,
+        )
         finished = drive([watcher] if watcher else [], interrupt, manner)
     for _reader, error in finished.detached:
         note(f"the output was cut off ({type(error).__name__}); see: wtsflow runs show latest")
@@ -118,6 +124,13 @@ def _judge(
         return Answer(word)
 
     return asked
+
+
+def _stepping(watcher: Subscriber | None, interrupt: Interrupt) -> Callable[[Task], bool]:
+    """Whom to ask before each step."""
+    from wtsflow.cli.partial import Stepping
+
+    return Stepping(getattr(watcher, "ask", lambda *_, **__: "stop"), interrupt)
 
 
 def _watcher(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wtsflow.cli import options
+from wtsflow.cli import options, partial
 from wtsflow.cli.common import Format, document, frame, note, out
 from wtsflow.cli.request import Request, prepare
 
@@ -20,6 +20,9 @@ def command(
     inputs: options.InputFiles = None,
     ticket: options.Ticket = "",
     limit: options.Limit = "",
+    start_at: partial.StartAt = "",
+    tags: partial.Tags = None,
+    skip_tags: partial.SkipTags = None,
     inventory: options.Inventories = None,
     parallel: options.Parallel = None,
     timeout: options.Timeout = None,
@@ -45,6 +48,9 @@ def command(
         files=inputs or (),
         ticket=ticket,
         limit=limit,
+        start_at=start_at,
+        tags=partial.words(tags),
+        skip_tags=partial.words(skip_tags),
         inventories=inventory or (),
         flags={"parallel": parallel, "timeout": timeout},
         ask=format_ is Format.TEXT,

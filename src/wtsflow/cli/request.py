@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtsflow.cli.common import Frame, frame, note
+from wtsflow.cli.partial import CHOICE, by_ending
 from wtsflow.errors import ConfigError, UsageError
 from wtsflow.model.text import shown
 from wtsflow.model.values import MASK, Json, Secret
@@ -36,6 +37,9 @@ class Request:
     """``--inputs``: ``@file``, a file, or ``-``."""
     ticket: str = ""
     limit: str = ""
+    start_at: str = ""
+    tags: Sequence[str] = ()
+    skip_tags: Sequence[str] = ()
     inventories: Sequence[Path] = ()
     flags: Mapping[str, object] = field(default_factory=dict)
     """Settings by name, None where the flag was not given."""
@@ -75,7 +79,8 @@ def prepare(request: Request) -> tuple["App", "Prepared", "Settings"]:
             answers(request, workflow, frame()),
             inventories=request.inventories,
             ticket=request.ticket,
-            limit=limit(request.limit),
+            limit=by_ending(limit(request.limit), lambda: app.journal),
+            passed=left_out(request, workflow),
             parallel=settings.parallel,
             timeout=settings.timeout,
             grace=settings.grace,
@@ -85,6 +90,14 @@ def prepare(request: Request) -> tuple["App", "Prepared", "Settings"]:
     for warning in dict.fromkeys(s.warning for s in prepared.plan.scripts.values() if s.warning):
         note(f"warning: {warning}")
     return app, prepared, settings
+
+
+def left_out(request: Request, workflow: Workflow) -> tuple[str, ...]:
+    """The paths of the steps that ``--start-at`` and tags pass over. Raises PlanError."""
+    from wtsflow import planning
+
+    part = planning.Part(request.start_at, tuple(request.tags), tuple(request.skip_tags))
+    return () if part == planning.Part() else planning.passed(workflow, part)
 
 
 @contextmanager
@@ -231,7 +244,7 @@ def prompt(declared: Input) -> Json:
 
 def limit(text: str) -> str:
     """The host pattern of ``--limit``: as it stands, ``@file`` or ``-`` with one for each line."""
-    if text != "-" and not text.startswith("@"):
+    if (text != "-" and not text.startswith("@")) or CHOICE.match(text):
         return text
     lines = _read(text.removeprefix("@"), "--limit").decode(errors="replace").splitlines()
     wanted = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]

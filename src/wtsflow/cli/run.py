@@ -4,17 +4,48 @@ from typing import Annotated
 
 import typer
 
-from wtsflow.cli import options
+from wtsflow.cli import complete, options, partial
 from wtsflow.cli.performing import Driving, RunFormat, perform
 from wtsflow.cli.request import Request, prepare
+from wtsflow.cli.rerun import again
 
 
 def command(
-    manifest: options.Manifest,
+    manifest: Annotated[
+        str,
+        typer.Argument(
+            metavar="MANIFEST",
+            help="A manifest: a file, a name, or '-'. With --rerun: a run.",
+            autocompletion=complete.manifests,
+        ),
+    ],
     inputs: options.Inputs = None,
     files: options.InputFiles = None,
     ticket: options.Ticket = "",
     limit: options.Limit = "",
+    start_at: partial.StartAt = "",
+    tags: partial.Tags = None,
+    skip_tags: partial.SkipTags = None,
+    step: Annotated[bool, typer.Option("--step", help="Ask before each step.")] = False,
+    rerun: Annotated[
+        str,
+        typer.Option(
+            "--rerun",
+            metavar="HOW",
+            help="A run once more, on the targets that ended so: failed, unreachable, skipped, "
+            "unknown.",
+            autocompletion=partial.endings,
+        ),
+    ] = "",
+    instead: Annotated[
+        str,
+        typer.Option(
+            "--manifest",
+            metavar="MANIFEST",
+            help="With --rerun: instead of the text that was run.",
+            autocompletion=complete.manifests,
+        ),
+    ] = "",
     inventory: options.Inventories = None,
     parallel: options.Parallel = None,
     timeout: options.Timeout = None,
@@ -33,6 +64,9 @@ def command(
       wtsflow run manifests/disk/clean-up.yaml --input days=30
       wtsflow run disk/clean-up --limit 'web*:!web03' --ticket INC0012345
       wtsflow run disk/clean-up --inputs @answers.yaml --format jsonl | jq .
+      wtsflow run disk/clean-up --start-at restart --step
+      wtsflow run disk/clean-up --limit '@failed:latest'
+      wtsflow run --rerun failed latest
       wtsflow --quiet run disk/clean-up        from cron: silent unless it fails
     """
     request = Request(
@@ -41,9 +75,18 @@ def command(
         files=files or (),
         ticket=ticket,
         limit=limit,
+        start_at=start_at,
+        tags=partial.words(tags),
+        skip_tags=partial.words(skip_tags),
         inventories=inventory or (),
         flags={"parallel": parallel, "timeout": timeout},
         ask=not yes,
     )
-    app, prepared, settings = prepare(request)
-    perform(app, prepared, Driving(format_, settings.park))
+    if step:
+        partial.refuse_stepping(text=format_ is RunFormat.TEXT)
+    if rerun:
+        app, prepared, settings = again(request, rerun, manifest=instead)
+    else:
+        partial.refuse_other_manifest(instead)
+        app, prepared, settings = prepare(request)
+    perform(app, prepared, Driving(format_, settings.park, step=step))
