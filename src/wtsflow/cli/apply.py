@@ -25,6 +25,7 @@ def command(
     check: Annotated[
         bool, typer.Option("--check", "-C", help="Only compare it with the present.")
     ] = False,
+    wait: options.Wait = None,
     yes: options.Yes = False,
     format_: Annotated[
         RunFormat, typer.Option("--format", help="text, json (at the end) or jsonl (live).")
@@ -43,7 +44,11 @@ def command(
       wtsflow apply patch.plan
     """  # noqa: D301 - \b is typer's mark for lines that stay as they are
     request = Request(
-        manifest="", files=inputs or (), inventories=inventory or (), ask=not yes and not check
+        manifest="",
+        files=inputs or (),
+        inventories=inventory or (),
+        flags={"wait": wait},
+        ask=not yes and not check,
     )
     app, prepared, settings = thawed(file, request, secrets=not check)
     if check:
@@ -66,7 +71,7 @@ def thawed(file: Path, request: Request, *, secrets: bool) -> tuple["App", "Prep
     from wtsflow.app import Prepared
     from wtsflow.errors import PlanMismatch
 
-    app, settings = opened({})
+    app, settings = opened(request.flags)
     with closing_on_error(app):
         old = planning.thaw(plan_document(file), manifest.load)
         given = given_again(old, request, secrets=secrets)

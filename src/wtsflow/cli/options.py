@@ -52,4 +52,22 @@ Timeout: TypeAlias = Annotated[
         "--timeout", metavar="TIME", help="Limit of a step that does not say one; default: 1h."
     ),
 ]
+Check: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--check",
+        "-C",
+        "--dry-run",
+        help="Change nothing: scripts that can say what they would do; the others are unknown.",
+    ),
+]
+Diff: TypeAlias = Annotated[
+    bool, typer.Option("--diff", "-D", help="Show announced changes before and after.")
+]
+Wait: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--wait", metavar="TIME", help="Wait so long for targets that another run has; 5m."
+    ),
+]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Never ask for anything.")]

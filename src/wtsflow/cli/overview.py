@@ -40,6 +40,7 @@ VARIABLES = (
     ("WTSFLOW_REATTACH", "time that a lost connection is tried again"),
     ("WTSFLOW_CLOSING", "limit of 'finally' in a run that was stopped"),
     ("WTSFLOW_PARK", "a longer wait lets the process end"),
+    ("WTSFLOW_WAIT", "like --wait: how long locked targets are waited for"),
     ("WTSFLOW_INPUT_<NAME>", "value of an input; also of a secret one"),
     ("WTSFLOW_DEBUG", "1: show the traceback of an internal error"),
 )
@@ -50,6 +51,7 @@ FORMATS = (
     ("wtsflow.event/1", "run, apply, runs watch --format jsonl"),
     ("wtsflow.cancelled/1", "cancel"),
     ("wtsflow.runs/1", "runs list"),
+    ("wtsflow.locks/1", "locks"),
     ("wtsflow.planned/1", "plan: what would run"),
     ("wtsflow.plan/1", "plan -o: the file that apply reads"),
     ("wtsflow.checked/1", "apply --check, when the plan still fits"),

@@ -49,6 +49,7 @@ def command(
         typer.Option("--inputs", metavar="@FILE", help="Secret inputs, in a YAML or JSON file."),
     ] = None,
     inventory: options.Inventories = None,
+    wait: options.Wait = None,
     yes: options.Yes = False,
     format_: Annotated[
         RunFormat, typer.Option("--format", help="text, json (at the end) or jsonl (live).")
@@ -73,7 +74,7 @@ def command(
     asked = Request("", files=inputs or (), inventories=inventory or (), ask=not (yes or due))
     if yes or due:
         unknown = OnUnknown.STOP if unknown is OnUnknown.ASK else unknown
-    app, settings = opened({})
+    app, settings = opened({"wait": wait})
     how = Driving(format_, settings.park, unknown)
     with closing_on_error(app):
         if due:

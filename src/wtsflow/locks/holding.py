@@ -18,7 +18,10 @@ FIRST, LONGEST = 0.01, 0.1
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Runs that are in the way, and for how many seconds more they are waited for."""
+    """Runs that are in the way, and for how many seconds more they are waited for.
+
+    No ``obstacles``: the waiting is over, whatever came of it.
+    """
 
     obstacles: Sequence[Obstacle]
     left: float
@@ -58,6 +61,8 @@ def holding(
         if patience.wait > 0:
             _let_go(locks, holder.run)
         raise
+    finally:
+        patience.report(Waiting((), 0.0))
     try:
         yield
     finally:

@@ -112,10 +112,14 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """A killed run whose claims were removed; ``names`` are the machines that we claim now."""
+    """A killed run whose claims were removed.
+
+    ``names`` are the machines that we claim now, ``called`` what they were called in its records.
+    """
 
     holder: Holder
     names: tuple[str, ...]
+    called: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,13 +283,14 @@ class Locks:
 
     def _bury(self, dead: Obstacle, run: str) -> Takeover:
         """Remove a killed run; say which of its machines ``run`` claims."""
-        names = self._db.execute(
-            "SELECT mine.name FROM claims mine JOIN claims theirs ON theirs.target = mine.target"
+        both = self._db.execute(
+            "SELECT mine.name, theirs.name FROM claims mine"
+            " JOIN claims theirs ON theirs.target = mine.target"
             " WHERE mine.run=? AND theirs.run=? ORDER BY mine.name",
             (run, dead.holder.run),
         ).fetchall()
         self._remove(dead.holder.run)
-        return Takeover(dead.holder, tuple(row[0] for row in names))
+        return Takeover(dead.holder, tuple(row[0] for row in both), tuple(row[1] for row in both))
 
     def _sweep(self, holder: Holder) -> None:
         old = self._db.execute(

@@ -72,6 +72,7 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("reattach", "5m", "how long a lost connection is tried again", seconds, "5m"),
         Setting("closing", "5m", "limit of `finally` in a run that was stopped", seconds, "5m"),
         Setting("park", "15m", "a longer wait lets the process end (exit 10)", seconds, "15m"),
+        Setting("wait", "0s", "how long locked targets are waited for", seconds, "5m"),
     )
 }
 
@@ -143,6 +144,11 @@ class Settings:
     def park(self) -> float:
         """Seconds: a longer wait does not keep the process."""
         return self.values["park"].number
+
+    @property
+    def wait(self) -> float:
+        """Seconds for which targets that another run has are waited for."""
+        return self.values["wait"].number
 
 
 def effective(
