@@ -38,7 +38,14 @@ from wtsflow.model.workflow import Fallback, Group, Retry, Script, Share, Step, 
 
 def decide(names: Names, now: float) -> Decision:
     """What to do at ``now`` (seconds, run clock). The same facts give the same decision."""
-    walker = _Walker(names, now)
+    while True:
+        walker = _Walker(names, now)
+        decision = _decided(walker, names, now)
+        if not walker.setback:
+            return decision
+
+
+def _decided(walker: "_Walker", names: Names, now: float) -> Decision:
     state, workflow = names.state, names.plan.workflow
     if state.closed is not None:
         return walker.decision
@@ -49,7 +56,7 @@ def decide(names: Names, now: float) -> Decision:
     sofar = verdict(names, main)
     ending = Frame(
         names={"run": check.ending(state.run, sofar.status, sofar.good, state.untold)},
-        deadline=_closing(names, now),
+        deadline=_closing(names),
     )
     at_once = state.stopping is not None and bool(state.stopping.get("hard"))
     walker.final = not at_once
@@ -61,17 +68,18 @@ def decide(names: Names, now: float) -> Decision:
 
 def settle(names: Names, now: float) -> Verdict:
     """Judge a run that is over anew, by what became known since; nothing is begun."""
+    names.state.unlearn()
     walker = _Walker(names, now)
     main = walker.sequence(names.plan.workflow.steps, Frame(), fresh=False)
     final = walker.sequence(names.plan.workflow.finally_, Frame(), fresh=False)
     return verdict(names, main, final)
 
 
-def _closing(names: Names, now: float) -> float:
+def _closing(names: Names) -> float:
     """When ``finally`` is over: a run that was told to end does so."""
     if names.state.stopping is None:
         return float("inf")
-    return names.state.entered.setdefault("finally", now) + names.plan.closing
+    return names.state.entered.setdefault("finally", names.state.latest) + names.plan.closing
 
 
 class _Walker:
@@ -81,6 +89,8 @@ class _Walker:
         self.now = now
         self.final = False
         """Whether this is ``finally``, whose handlers a first interrupt does not keep from it."""
+        self.setback = False
+        """Whether a failure was found that what was looked at before it did not know of."""
         self.decision = Decision(names, now, free=names.plan.parallel - names.state.running)
 
     # --- lists of steps -------------------------------------------------------------------
@@ -155,6 +165,7 @@ class _Walker:
         status = self._once_allowed(step, frame, path, fresh=fresh)
         if status.done and status.begun:
             self.state.done[path] = status
+            self.setback = self.setback or status.halts or bool(status.failed)
         return status
 
     def _once_allowed(self, step: Step, frame: Frame, path: str, *, fresh: bool) -> Status:
@@ -171,7 +182,7 @@ class _Walker:
                 return untouched(reach.machines(self.names, step, frame))
             if not self.decision.allows(step, frame, path, LOCAL.name, path):
                 return PENDING
-            self.state.entered[path] = self.now
+            self.state.entered[path] = self.state.latest
         if step.for_each is not None:
             return repeated(self, step, frame, path, fresh=fresh)
         return self.act(step, frame, path, fresh=fresh)
@@ -183,7 +194,9 @@ class _Walker:
 
     def _cut_short(self, step: Step, frame: Frame, path: str, failure: Failure) -> Status:
         loop = self.state.loops.get(path)
-        so_far = looped(self, step, frame, loop, fresh=False) if loop else Status(ended=self.now)
+        so_far = Status(ended=self.state.latest)
+        if loop:
+            so_far = looped(self, step, frame, loop, fresh=False)
         status = stopped(replace(so_far, done=True), failure, LOCAL.name)
         return self.handled(step, frame, path, "", failure, status)
 
@@ -199,7 +212,7 @@ class _Walker:
     # --- groups and loops -----------------------------------------------------------------
 
     def group(self, step: Step, frame: Frame, path: str, *, fresh: bool) -> Status:
-        limit = self.state.entered.get(path, self.now) + (step.timeout or float("inf"))
+        limit = self.state.entered.get(path, self.state.latest) + (step.timeout or float("inf"))
         inner = replace(frame.on(step.target), deadline=min(frame.deadline, limit))
         status = self.sequence(step.children, inner, fresh=fresh, share=step.max_failed)
         if not status.halts:
@@ -256,7 +269,10 @@ class _Walker:
         return PENDING
 
     def rested(self, frame: Frame, path: str, until: float, owner: str) -> bool:
-        if self.now >= until or path in self.state.waited or self.names.plan.check:
+        """Rule: a wait that is recorded ends with the record that its time has come."""
+        if path in self.state.waited or self.names.plan.check:
+            return True
+        if self.now >= until and path not in self.state.waiting:
             return True
         self.decision.rest(path, until, frame.deadline, owner)
         return False
@@ -283,6 +299,7 @@ class _Walker:
             status = self._member(step, frame, path, member, fresh=open_)
             if status.done and status.begun:
                 tally.settle(status)
+                self.setback = self.setback or bool(status.failed)
             else:
                 left.append(member)
                 unsettled.append(status)
@@ -349,9 +366,10 @@ class _Walker:
         """Begin the next attempt, or wait for its time. False: there is none."""
         retry = step.retry or Retry(0)
         good = attempt.outcome not in BAD
-        if attempt.number > retry.times or not (good or attempt.repeatable):
+        count = attempt.number - self.state.uncounted[f"{path}@{target}"]
+        if count > retry.times or not (good or attempt.repeatable):
             return False
-        due = (attempt.ended or 0.0) + timing.back_off(retry, attempt.number)
+        due = (attempt.ended or 0.0) + timing.back_off(retry, count)
         if due > frame.deadline:
             return False
         if self.now < due:

@@ -1,5 +1,6 @@
 """A run's state: a fold of its records, and nothing else."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from wtsflow.engine.loop import Loop
 from wtsflow.engine.status import Status, Tally
 from wtsflow.model.record import Event, Outcome, Stop
 from wtsflow.model.values import MASK, Json
+
+_SLASH = re.compile("/")
 
 
 @dataclass(slots=True)
@@ -56,6 +59,8 @@ class State:
 
     run: str
     opened: float = 0.0
+    latest: float = 0.0
+    """When the last thing happened: what follows from it alone is dated so, whoever finds out."""
     attempts: dict[str, dict[str, Attempt]] = field(default_factory=dict)
     """Step path → target → latest attempt."""
     skipped: set[str] = field(default_factory=set)
@@ -75,6 +80,10 @@ class State:
     """How many events of each type there were."""
     numbers: dict[str, int] = field(default_factory=dict)
     """``path@target`` → the number of its next attempt, where earlier ones never began."""
+    uncounted: Counter[str] = field(default_factory=Counter)
+    """``path@target`` → how many of its attempts are not counted as retries."""
+    forgotten: bool = False
+    """An output holds a secret: its records have it masked, so it is only in memory, if at all."""
     running: int = 0
     entered: dict[str, float] = field(default_factory=dict)
     """When a group, loop or item was first allowed to begin."""
@@ -90,6 +99,7 @@ class State:
     def apply(self, event: Event, at: float) -> None:
         """Take in one recorded event, which happened at ``at``."""
         self.counts[event.type] += 1
+        self.latest = max(self.latest, at)
         match event.type:
             case "opened":
                 self.opened = at
@@ -125,9 +135,14 @@ class State:
                 self.closed = {**(self.closed or {}), **event.data}
 
     def _resume(self) -> None:
-        """Rule: who lets go of a run and resumes it wants the rest; a wish to end it stands."""
+        """Rule 1: who lets go of a run and resumes it wants the rest; a wish to end it stands.
+
+        Rule 2: the time of a group that nothing is recorded of begins anew.
+        """
         if self.left:
             self.stopping, self.left = None, False
+        begun = self.begun()
+        self.entered = {path: at for path, at in self.entered.items() if path in begun}
 
     def _start(self, event: Event, at: float) -> None:
         path, target, number = split(event.subject)
@@ -141,6 +156,8 @@ class State:
         known = self.attempts.setdefault(path, {}).get(target)
         if known and known.number > number:
             return  # late news of an attempt that another one followed
+        if known and event.type == "lost" and not (known.running or known.lost):
+            return  # it is known by now
         attempt = Attempt(number, started=at, begun=False)
         if known and known.number == number:
             attempt = known
@@ -151,7 +168,9 @@ class State:
         attempt.message = str(event.data.get("message") or event.data.get("reason") or "")
         attempt.stop = str(event.data.get("stop") or "")
         outputs = event.data.get("outputs")
-        attempt.outputs = outputs if isinstance(outputs, Mapping) else {}
+        given = outputs if isinstance(outputs, Mapping) else {}
+        attempt.outputs = {name: value for name, value in given.items() if clear(value)}
+        self.forgotten = self.forgotten or len(attempt.outputs) < len(given)
         self.attempts[path][target] = attempt
 
     def _again(self, event: Event) -> None:
@@ -159,6 +178,7 @@ class State:
         attempt = self.attempts.get(path, {}).get(target)
         if attempt is None or attempt.number != number:
             return
+        self.uncounted[f"{path}@{target}"] += 1
         if event.data.get("begun"):
             attempt.again = True
             return
@@ -170,14 +190,18 @@ class State:
         """Keep outputs with their secrets in memory; the records hold them masked."""
         self.attempts[path][target].outputs = outputs
 
-    def forget(self) -> bool:
-        """Drop outputs that hold a secret: records have them masked. Whether there were any."""
-        found = False
-        for targets in self.attempts.values():
-            for attempt in targets.values():
-                kept = {name: value for name, value in attempt.outputs.items() if clear(value)}
-                found = found or len(kept) < len(attempt.outputs)
-                attempt.outputs = kept
+    def unlearn(self) -> None:
+        """Forget what :mod:`decide` found out; what is recorded stays."""
+        self.tallies.clear()
+        self.loops.clear()
+        self.courses.clear()
+        self.done.clear()
+
+    def begun(self) -> set[str]:
+        """The paths at or below which something is recorded."""
+        found = {name for path in self.attempts for name in lineage(path)}
+        for names in (self.skipped, self.waiting, self.waited):
+            found |= {name for path in names for name in lineage(path.partition("@")[0])}
         return found
 
     def unfinished(self, *, lost: bool = False) -> Iterator[tuple[str, str, Attempt]]:
@@ -193,6 +217,13 @@ def split(subject: str) -> tuple[str, str, int]:
     name, _, number = subject.rpartition("/")
     path, _, target = name.rpartition("@")
     return path, target, int(number)
+
+
+def lineage(path: str) -> Iterator[str]:
+    """A path of a run and all above it, with and without the key of what each is done for."""
+    for end in (*(place.start() for place in _SLASH.finditer(path)), len(path)):
+        yield path[:end]
+        yield path[:end].rpartition("[")[0] or path[:end]
 
 
 def clear(value: Json) -> bool:
