@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from wtsflow.engine.redact import Redactor
+from wtsflow.engine.replay import replay, seconds
+from wtsflow.engine.scope import Names
 from wtsflow.engine.state import State
 from wtsflow.model.record import Event, Line, Record
 from wtsflow.ports import AuditLog, Clock, Journal, Subscriber
@@ -39,26 +41,24 @@ class Book:
         """The run's clock: the wall clock of its start, which no clock jump moves."""
         return self._wall + self._clock.monotonic() - self._mono
 
-    def replay(self, records: Sequence[Record]) -> None:
+    def replay(self, names: Names, records: Sequence[Record]) -> None:
         """Take in what earlier processes wrote; the run's clock never goes back behind it."""
-        for record in records:
-            at = _seconds(record.time)
-            self._wall = max(self._wall, at)
-            self.state.apply(record.event, at)
-            self._seq = record.seq
+        replay(names, records)
+        self._wall = max(self._wall, self.state.latest)
+        self._seq = records[-1].seq
 
     def publish(self, events: Sequence[Event]) -> list[Record]:
         """Record events durably, then let everybody see those that stuck. Raises RecordError."""
         redactor = self._redactor()
         masked = [Event(event.key, redactor.json(event.data)) for event in events]  # type: ignore[arg-type]
-        now = self.now()
-        time = datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds")
+        time = datetime.fromtimestamp(self.now(), UTC).isoformat(timespec="microseconds")
+        at = seconds(time)
         records = self._journal.record(self.state.run, masked, time=time.replace("+00:00", "Z"))
         self._audit.append(records)
         if records and records[0].seq > self._seq + 1:
             self._foreign(before=records[0].seq)
         for record in records:
-            self._take(record, now)
+            self._take(record, at)
         return records
 
     def look(self) -> None:
@@ -69,7 +69,7 @@ class Book:
         for record in self._journal.load(self.state.run, after=self._seq):
             if before and record.seq >= before:
                 return
-            self._take(record, _seconds(record.time))
+            self._take(record, seconds(record.time))
 
     def _take(self, record: Record, at: float) -> None:
         self.state.apply(record.event, at)
@@ -84,7 +84,3 @@ class Book:
             except Exception as error:  # noqa: BLE001 - a reader that went away stops no run
                 self._subscribers.remove(subscriber)
                 self.detached.append((subscriber, error))
-
-
-def _seconds(time: str) -> float:
-    return datetime.fromisoformat(time).timestamp()

@@ -20,6 +20,7 @@ class Walk(Protocol):
     state: State
     now: float
     decision: Decision
+    setback: bool
 
     def act(self, step: Step, frame: Frame, path: str, *, fresh: bool) -> Status:
         """How a step stands for one item."""
@@ -75,6 +76,7 @@ def _wave(walk: Walk, step: Step, frame: Frame, loop: Loop, *, fresh: bool) -> b
         status = _item(walk, step, inner, path, loop.machines.get(key, ""), fresh=fresh)
         if status.done and status.begun:
             loop.settle(key, path, status)
+            walk.setback = walk.setback or status.halts or bool(status.failed)
         else:
             left.append(key)
             resting = resting and status.done
@@ -93,7 +95,7 @@ def _item(walk: Walk, step: Step, inner: Frame, path: str, machine: str, *, fres
     if path not in walk.state.entered:
         if not fresh:
             return untouched(reach.machines(walk.names, step, inner))
-        walk.state.entered[path] = walk.now
+        walk.state.entered[path] = walk.state.latest
     return walk.act(step, inner, path, fresh=fresh)
 
 

@@ -135,8 +135,8 @@ class Runner:
         What it left running is picked up first. A run that is closed is only settled: what was
         not known of its attempts is looked for, and nothing is begun.
         """
-        self._book.replay(records)
-        self._forgotten = self.state.forget()
+        self._book.replay(self._names, records)
+        self._forgotten = self.state.forgotten
         self._known = self.state.counts["finished"] + self.state.counts["again"]
         return self._drive([Event(f"resumed/{self.state.counts['resumed'] + 1}", data)])
 
