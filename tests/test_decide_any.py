@@ -1,85 +1,13 @@
 """Any workflow at all: nested groups, loops, handlers, needs, retries, waits, limits, interrupts."""
 
 import re
-from dataclasses import dataclass, field
 
 from hypothesis import given, settings, strategies as st
 
+from tests.author import BAD, Author, Drawn
 from tests.simulation import Simulation
 from wtsflow.errors import Exit
 from wtsflow.model.record import Task
-
-BAD = ("failed", "timeout", "unreachable", "unknown")
-SETS = ("web", "db", "local")
-
-
-@dataclass
-class Author:
-    """Writes a workflow from what hypothesis draws."""
-
-    data: st.DataObject
-    number: int = 0
-    kinds: dict[str, str] = field(default_factory=dict)
-
-    def draw(self, *choices):
-        return self.data.draw(st.sampled_from(choices))
-
-    def steps(self, depth: int, indent: int, *, handler: bool = False) -> str:
-        text = ""
-        ids: list[str] = []
-        for _ in range(self.data.draw(st.integers(1, 3))):
-            name = f"s{self.number}"
-            self.number += 1
-            text += self.step(name, depth, indent, ids, handler=handler)
-            ids.append(name)
-        return text
-
-    def step(self, name: str, depth: int, indent: int, ids: list[str], *, handler: bool) -> str:
-        pad = " " * indent
-        kind = self.draw("script", "script", "script", "wait", "group") if depth else "script"
-        lines = [f"id: {name}"]
-        if ids and self.draw(True, False):
-            needs = self.data.draw(st.sets(st.sampled_from(ids), max_size=2))
-            lines.append(f"needs: [{', '.join(sorted(needs))}]")
-        if self.draw(*range(6)) == 0:
-            lines.append(f"when: inputs.n > {self.draw(0, 9)}")
-        if kind == "wait":
-            lines.append(f"wait: {self.draw('1s', '20s')}")
-        else:
-            lines += self.modifiers(kind)
-        text = f"{pad}- " + f"\n{pad}  ".join(lines) + "\n"
-        if kind == "group":
-            text += f"{pad}  steps:\n" + self.steps(depth - 1, indent + 4, handler=handler)
-        if kind != "wait" and not handler and self.draw(*range(4)) == 0:
-            text += self.fallback(pad, depth, indent)
-        return text
-
-    def modifiers(self, kind: str) -> list[str]:
-        lines = []
-        if self.data.draw(st.booleans()):
-            lines.append(f"target: {self.draw(*SETS)}")
-        if self.draw(*range(4)) == 0:
-            lines.append(f"max_failed: {self.draw('0', '1', '50%')}")
-        if self.draw(*range(3)) == 0:
-            lines.append(f"for_each: {self.draw('targets.web', 'inputs.names')}")
-            if self.data.draw(st.booleans()):
-                rolling = ("batch: 2", "batch: 100%, max_failed: 50%", "canary: 1, pause: 3s")
-                lines.append(f"rolling: {{ {self.draw(*rolling)} }}")
-        if self.draw(*range(5)) == 0:
-            lines.append(f"timeout: {self.draw('2s', '30s')}")
-        if kind == "script":
-            lines.append("script: a/a.sh@1.0.0")
-            if self.draw(*range(4)) == 0:
-                lines.append(f"retry: {self.draw('1', '{ times: 2, wait: 2s }')}")
-        return lines
-
-    def fallback(self, pad: str, depth: int, indent: int) -> str:
-        key = self.draw("on_failure", "on_timeout")
-        if self.data.draw(st.booleans()):
-            return f"{pad}  {key}: continue\n"
-        then = self.draw("stop", "continue")
-        body = self.steps(max(0, depth - 1), indent + 6, handler=True)
-        return f"{pad}  {key}:\n{pad}    then: {then}\n{pad}    steps:\n{body}"
 
 
 def in_line(path: str) -> bool:
@@ -89,14 +17,7 @@ def in_line(path: str) -> bool:
 @settings(max_examples=400, deadline=None)
 @given(st.data())
 def test_any_workflow_ends_with_an_exit_code_that_its_targets_bear_out(data):
-    author = Author(data)
-    text = "inputs: { n: number, names: list }\n"
-    text += "targets:\n  web: { group: web }\n  db: { group: db }\n"
-    if author.draw(0, 1, 2) == 0:
-        text += "timeout: 40s\n"
-    text += "steps:\n" + author.steps(2, 2)
-    if data.draw(st.booleans()):
-        text += "finally:\n" + author.steps(1, 2)
+    text = Author(Drawn(data)).manifest()
     said: dict[str, str] = {}
 
     def says(task: Task):
