@@ -40,12 +40,12 @@ def decide(names: Names, now: float) -> Decision:
     """What to do at ``now`` (seconds, run clock). The same facts give the same decision."""
     while True:
         walker = _Walker(names, now)
-        decision = _decided(walker, names, now)
+        decision = _decided(walker, names)
         if not walker.setback:
             return decision
 
 
-def _decided(walker: "_Walker", names: Names, now: float) -> Decision:
+def _decided(walker: "_Walker", names: Names) -> Decision:
     state, workflow = names.state, names.plan.workflow
     if state.closed is not None:
         return walker.decision
