@@ -163,6 +163,7 @@ class App:
         reattach: float = 300.0,
         closing: float = 300.0,
         passed: Sequence[str] = (),
+        check: bool = False,
     ) -> Prepared:
         """Answer everything. ``inputs`` are as given. Raises PlanError, DeniedError, and so on."""
         values = planning.bind(workflow, inputs)
@@ -180,6 +181,7 @@ class App:
             closing=closing,
             limit=limit,
             passed=passed,
+            check=check,
             transports=TRANSPORTS,
         )
         return Prepared(plan, values, self.actor)

@@ -39,13 +39,14 @@ class OnUnknown(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Driving:
-    """``park``: seconds of waiting for which the process stays."""
+    """``park``: seconds of waiting for which the process stays; ``diff``: show before and after."""
 
     format: RunFormat = RunFormat.TEXT
     park: float = float("inf")
     unknown: OnUnknown = OnUnknown.ASK
     step: bool = False
     """Ask before each step."""
+    diff: bool = False
 
 
 Drive: TypeAlias = "Callable[[Sequence[Subscriber], Interrupt, Manner], Finished]"
@@ -90,7 +91,7 @@ def driven(
     """Let ``drive`` perform a run, shown as it goes on; signals are heeded."""
     interrupt = Interrupt()
     with ExitStack() as stack:
-        watcher = stack.enter_context(_watcher(app, prepared, how.format, history))
+        watcher = stack.enter_context(_watcher(app, prepared, how, history))
         stack.enter_context(heeding(interrupt))
         manner = Manner(
             park=how.park,
@@ -134,23 +135,24 @@ def _stepping(watcher: Subscriber | None, interrupt: Interrupt) -> Callable[[Tas
 
 
 def _watcher(
-    app: "App", prepared: "Prepared", format_: RunFormat, history: Sequence[Record]
+    app: "App", prepared: "Prepared", how: Driving, history: Sequence[Record]
 ) -> AbstractContextManager[Subscriber | None]:
     here = frame()
-    match format_:
+    match how.format:
         case RunFormat.JSONL:
             from wtsflow.subscribers.jsonl import Stream
 
             return nullcontext(Stream(here.stdout))
         case RunFormat.JSON:
-            shown = here.stderr.isatty()
-            return _console(app, prepared, here.stderr, history) if shown else nullcontext(None)
+            if not here.stderr.isatty():
+                return nullcontext(None)
+            return _console(app, prepared, here.stderr, history, diff=how.diff)
         case RunFormat.TEXT:
-            return _console(app, prepared, here.stdout, history)
+            return _console(app, prepared, here.stdout, history, diff=how.diff)
 
 
 def _console(
-    app: "App", prepared: "Prepared", stream: TextIO, history: Sequence[Record]
+    app: "App", prepared: "Prepared", stream: TextIO, history: Sequence[Record], *, diff: bool
 ) -> "Console":
     import sys
 
@@ -168,6 +170,7 @@ def _console(
         width=here.width,
         output=lambda run: str(app.spool(run)),
         answers=sys.stdin,
+        diff=diff,
     )
     console.recall(history)
     return console

@@ -26,6 +26,7 @@ def command(
     inventory: options.Inventories = None,
     parallel: options.Parallel = None,
     timeout: options.Timeout = None,
+    check: options.Check = False,
     format_: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TEXT,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the plan down for 'apply'.")
@@ -53,6 +54,7 @@ def command(
         skip_tags=partial.words(skip_tags),
         inventories=inventory or (),
         flags={"parallel": parallel, "timeout": timeout},
+        check=check,
         ask=format_ is Format.TEXT,
     )
     app, prepared, _settings = prepare(request)
@@ -120,6 +122,7 @@ def planned(prepared: "Prepared") -> dict[str, Any]:
         },
         "actor": {"name": prepared.actor.name, "host": prepared.actor.host},
         **{key: facts[key] for key in ("ticket", "limit", "parallel", "timeout", "inputs")},
+        "check": plan.check,
         "targets": facts["targets"],
         "scripts": {
             pin: {
@@ -130,6 +133,7 @@ def planned(prepared: "Prepared") -> dict[str, Any]:
                 "sha256": script.sha256,
                 "why": script.choice.reason if script.choice else "",
                 "warning": script.warning,
+                "check": script.interface.check,
             }
             for pin, script in plan.scripts.items()
         },

@@ -21,6 +21,8 @@ from wtsflow.planning import Node, Outline
 
 PLAIN = str.maketrans({"─": "-", "┬": "+", "├": "|", "└": "`", "│": "|", "…": "~"})
 """For terminals that are not UTF-8."""
+CHECK = "check: nothing will be changed"
+NO_CHECK = "none: unknown"
 SHORT = 12
 """Characters of a digest that people compare."""
 
@@ -56,6 +58,8 @@ class View:
         said += [f"limit {self.plan.limit}"] if self.plan.limit else []
         said.append(f"{self.plan.parallel} at once")
         yield self.cut(visible("  ".join(said)))
+        if self.plan.check:
+            yield self.style(self.cut(CHECK), "bold", "cyan")
 
     def inputs(self) -> Iterator[str]:
         if not self.plan.inputs:
@@ -89,15 +93,17 @@ class View:
             for used in node.used:
                 script, choice = used.script, used.script.choice
                 where = self._where(node, used.machines)
+                how = (script.interface.check or NO_CHECK,) if self.plan.check else ()
                 rows.append(
-                    (node.step.path, where, script.path, script.version, script.sha256[:SHORT])
+                    (node.step.path, where, script.path, script.version, script.sha256[:SHORT], *how)
                 )
                 if choice:
                     notes.append(f"{used.pin} runs {choice.version}: {choice.reason}")
         if not rows:
             return
         yield self.title("what runs where")
-        yield from self.table(("step", "on", "script", "version", "sha256"), rows)
+        heads = ("step", "on", "script", "version", "sha256")
+        yield from self.table((*heads, "check") if self.plan.check else heads, rows)
         for text in dict.fromkeys(notes):
             yield self.cut(f"  {visible(text)}")
 

@@ -43,6 +43,8 @@ class Request:
     inventories: Sequence[Path] = ()
     flags: Mapping[str, object] = field(default_factory=dict)
     """Settings by name, None where the flag was not given."""
+    check: bool = False
+    """Whether scripts only tell what they would do."""
     ask: bool = True
     """Whether missing inputs may be asked for at a terminal."""
 
@@ -81,6 +83,7 @@ def prepare(request: Request) -> tuple["App", "Prepared", "Settings"]:
             ticket=request.ticket,
             limit=by_ending(limit(request.limit), lambda: app.journal),
             passed=left_out(request, workflow),
+            check=request.check,
             parallel=settings.parallel,
             timeout=settings.timeout,
             grace=settings.grace,

@@ -49,6 +49,8 @@ def command(
     inventory: options.Inventories = None,
     parallel: options.Parallel = None,
     timeout: options.Timeout = None,
+    check: options.Check = False,
+    diff: options.Diff = False,
     yes: options.Yes = False,
     format_: Annotated[
         RunFormat, typer.Option("--format", help="text, json (at the end) or jsonl (live)")
@@ -60,6 +62,9 @@ def command(
     lets what runs finish and starts nothing more; the second stops it on the targets and says
     whether it stopped; the third lets go of it: wtsflow resume picks it up again.
 
+    With --check nothing is changed: a script that can say what it would do does so; what cannot
+    is not run, and reported as unknown.
+
     Examples:
       wtsflow run manifests/disk/clean-up.yaml --input days=30
       wtsflow run disk/clean-up --limit 'web*:!web03' --ticket INC0012345
@@ -67,6 +72,7 @@ def command(
       wtsflow run disk/clean-up --start-at restart --step
       wtsflow run disk/clean-up --limit '@failed:latest'
       wtsflow run --rerun failed latest
+      wtsflow run disk/clean-up --check --diff
       wtsflow --quiet run disk/clean-up        from cron: silent unless it fails
     """
     request = Request(
@@ -80,6 +86,7 @@ def command(
         skip_tags=partial.words(skip_tags),
         inventories=inventory or (),
         flags={"parallel": parallel, "timeout": timeout},
+        check=check,
         ask=not yes,
     )
     if step:
@@ -89,4 +96,4 @@ def command(
     else:
         partial.refuse_other_manifest(instead)
         app, prepared, settings = prepare(request)
-    perform(app, prepared, Driving(format_, settings.park, step=step))
+    perform(app, prepared, Driving(format_, settings.park, step=step, diff=diff))

@@ -17,7 +17,7 @@ from wtsflow.planning.place import placed
 from wtsflow.planning.targets import machines, refuse_unreachable
 from wtsflow.ports import Inventory, ScriptSource
 
-TERMS = ("ticket", "limit", "parallel", "timeout", "grace", "reattach", "closing", "passed")
+TERMS = ("ticket", "limit", "parallel", "timeout", "grace", "reattach", "closing", "passed", "check")
 """What :func:`resolve` is told beside the workflow and its inputs, by the names of the plan."""
 
 
@@ -42,6 +42,7 @@ def resolve(
     closing: float = 300.0,
     limit: str = "",
     passed: Sequence[str] = (),
+    check: bool = False,
     transports: Collection[str] = (),
 ) -> Plan:
     """Answer everything that can be answered before the first connection.
@@ -49,6 +50,7 @@ def resolve(
     ``inputs`` come from :func:`bind`; ``groups`` are the actor's; ``timeout`` (seconds) bounds a
     task whose step does not say, ``grace`` (seconds) a process that is stopped; ``limit`` is a host
     pattern; ``passed`` are the static paths of steps that are passed over (see :func:`passed`);
+    ``check``: nothing may be changed, scripts only tell what they would do;
     ``transports`` are those that there are (empty: not looked at).
 
     Raises PlanError when the answers do not fit, DeniedError with the author's sentence when a
@@ -79,6 +81,7 @@ def resolve(
         closing=closing,
         limit=limit,
         passed=tuple(passed),
+        check=check,
     )
     kept = [place for place in places if not over(place.step.path, passed)]
     if wrong := tuple(misfits(kept, plan, scope)):

@@ -14,13 +14,13 @@ from wtsflow.model.plan import Plan
 from wtsflow.model.record import Event, Line, Record
 from wtsflow.model.terminal import Style, visible, width
 from wtsflow.ports import Clock
-from wtsflow.subscribers import turns, words
+from wtsflow.subscribers import checked, turns, words
 from wtsflow.subscribers.area import area
 from wtsflow.subscribers.pace import Pace
 from wtsflow.subscribers.progress import Progress
 from wtsflow.subscribers.question import Answers
 from wtsflow.subscribers.summary import summary
-from wtsflow.subscribers.tally import Tally
+from wtsflow.subscribers.tally import Attempt, Tally
 from wtsflow.subscribers.words import Spans, painted
 
 if TYPE_CHECKING:
@@ -44,8 +44,9 @@ class Console:
     the folder of the run's whole output (for the summary), ``plan`` what progress is measured by
     (without it: only counted). ``width`` is that of the output where there is no live area;
     ``size`` (columns, lines) is for tests. ``answers`` is where a person types (:meth:`ask`).
-    ``own`` says that this terminal performs the run, and does not just watch it. When the reader
-    goes away the run continues and nothing more is written.
+    ``own`` says that this terminal performs the run, and does not just watch it; ``diff`` asks for
+    announced changes, before and after. When the reader goes away the run continues and nothing
+    more is written.
     """
 
     def __init__(
@@ -63,11 +64,14 @@ class Console:
         size: tuple[int, int] | None = None,
         answers: TextIO | None = None,
         own: bool = True,
+        diff: bool = False,
     ) -> None:
         self.tally = Tally()
         self._stream: TextIO | None = stream
         self._answers = Answers(answers)
         self._own = own
+        self._diff = diff
+        self._untold: set[tuple[str, str]] = set()
         self._headed = False
         self._clock = clock
         self._style = style
@@ -183,6 +187,8 @@ class Console:
                 self._began(event.subject)
             case "finished" | "lost":
                 self._ended(event.subject)
+            case "skipped" if event.subject in self.tally.untold:
+                self._not_told(event.subject)
             case "skipped" if self._verbose:
                 why = visible(self.tally.skipped[event.subject])
                 self._say([(f"- {visible(event.subject)} skipped: {why}", "dim")])
@@ -262,7 +268,20 @@ class Console:
     def _ended(self, name: str) -> None:
         attempt = self.tally.attempts[name]
         self._last.pop((attempt.path, attempt.target), None)
-        self._say(words.ended(attempt), attempt.target)
+        line = checked.ended(attempt) if self.tally.opened.get("check") else None
+        self._say(line or words.ended(attempt), attempt.target)
+        if self._diff or line:
+            for change in checked.changes(attempt, diff=self._diff):
+                self._say(change, attempt.target)
+
+    def _not_told(self, subject: str) -> None:
+        """Of a step that a check cannot tell, once for each reason; the sum is at the end."""
+        fact = self.tally.untold[subject]
+        line = checked.untold(subject, fact)
+        key = (Attempt(subject, "", 1).step.rpartition("@")[0], str(fact.get("reason")))
+        if self._verbose or key not in self._untold:
+            self._say(line)
+        self._untold.add(key)
 
     def _closed(self) -> None:
         if self._quiet and (self.tally.closed or {}).get("status") == "success":

@@ -29,8 +29,13 @@
                   outputs, output, started, ended, duration_ms, detached, again}], in order of their
                   beginning; output is {sha256, bytes, kept, truncated, redactions, tail};
                   detached is {reason, until_ms} while its connection is gone, else null; again is
-                  {begun, why, by} where another attempt counts in its place, else null
-    skipped       [{path, reason}]
+                  {begun, why, by} where another attempt counts in its place, else null;
+                  changes is {state: change | same | unknown, count, list?, reason?}, list is
+                  [{what, before?, after?}]; null where nothing was announced
+    changes       of a check {change, same, unknown, targets: [{name, change, same, unknown}]}:
+                  announced changes, steps that would do nothing, steps of which it cannot tell;
+                  null for a run that was none
+    skipped       [{path, reason, change?, targets?}]; change is "unknown" where a check cannot tell
     waiting       [{path, until_ms}]
     outputs       {name: value}
 """
@@ -39,6 +44,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wtsflow.model.record import Record
+from wtsflow.subscribers.checked import facts
 from wtsflow.subscribers.tally import Attempt, Tally
 
 SCHEMA = "wtsflow.run/1"
@@ -73,10 +79,19 @@ def result(records: Iterable[Record]) -> dict[str, Any]:
         "settled": tally.settled,
         "targets": _targets(closed or {}),
         "steps": [_step(attempt) for attempt in tally.attempts.values()],
-        "skipped": [{"path": path, "reason": why} for path, why in tally.skipped.items()],
+        "changes": facts(tally),
+        "skipped": [
+            {"path": path, "reason": why, **_untold(tally, path)}
+            for path, why in tally.skipped.items()
+        ],
         "waiting": [{"path": path, "until_ms": due} for path, due in tally.waiting.items()],
         "outputs": (closed or {}).get("outputs", {}),
     }
+
+
+def _untold(tally: Tally, path: str) -> dict[str, Any]:
+    fact = tally.untold.get(path, {})
+    return {key: fact[key] for key in ("change", "targets") if key in fact}
 
 
 def _targets(closed: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -102,5 +117,6 @@ def _step(attempt: Attempt) -> dict[str, Any]:
         "ended": attempt.ended or None,
         "duration_ms": attempt.duration_ms if attempt.ended else None,
         "detached": attempt.detached,
+        "changes": attempt.changes or None,
         "again": attempt.again,
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from wtsflow.model.record import Outcome, Stop
 from wtsflow.model.terminal import visible, width
+from wtsflow.subscribers import checked
 from wtsflow.subscribers.tally import Attempt, Tally
 from wtsflow.subscribers.words import (
     BAD,
@@ -46,7 +47,8 @@ def summary(
     ``details``: whether to say which command shows more.
     """
     closed = tally.closed or {}
-    lines: list[Spans] = [[], *_first(closed, tally.stopping, columns)]
+    looked = "check " if tally.opened.get("check") else ""
+    lines: list[Spans] = [[], *_first(closed, tally.stopping, columns, looked)]
     found = troubles(tally)
     for trouble in found[:CAUSES]:
         lines += [[], *_shown(trouble, columns)]
@@ -55,18 +57,20 @@ def summary(
         more = f"and {len(rest)} more causes on {count} targets: see the details"
         lines += [[], [(more, "bold")]]
     lines += [[], *_next(tally, output, details=details)]
+    if tally.opened.get("check"):
+        lines += checked.summary(tally, columns)
     return lines
 
 
 def _first(
-    closed: Mapping[str, Any], stopping: Mapping[str, Any] | None, columns: int
+    closed: Mapping[str, Any], stopping: Mapping[str, Any] | None, columns: int, looked: str
 ) -> list[Spans]:
     status = str(closed.get("status", ""))
     took = duration(int(closed.get("duration_ms") or 0))
     outcomes = Counter(str(one["outcome"]) for one in (closed.get("targets") or {}).values())
     spans: Spans = [
         (f"{mark(status)} " if status != "partial" else "! ", color(status)),
-        (visible(status), bold(color(status))),
+        (f"{looked}{visible(status)}", bold(color(status))),
         (f" ({said(stopping, 'reason')})" if stopping else "", ""),
         (f" in {took}", ""),
     ]

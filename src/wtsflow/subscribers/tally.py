@@ -32,6 +32,8 @@ class Attempt:
     duration_ms: int = 0
     detached: Mapping[str, Any] | None = None
     """While its connection is gone: why, and until when it is tried again."""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """What it changed, or in a check would change."""
     again: Mapping[str, Any] | None = None
     """It is followed by another number, whatever came of it: whether it had begun, why, by whom."""
 
@@ -77,6 +79,8 @@ class Tally:
     busy: Counter[str] = field(default_factory=Counter)
     """How many attempts run on a target."""
     skipped: dict[str, str] = field(default_factory=dict)
+    untold: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Those of them that a check cannot tell anything of: why, and on which targets."""
     waiting: dict[str, int] = field(default_factory=dict)
     """Path → until when, in milliseconds since the epoch."""
     stopping: Mapping[str, Any] | None = None
@@ -122,6 +126,8 @@ class Tally:
                     attempt.detached = data if type_ == "detached" else None
             case "skipped":
                 self.skipped[event.subject] = str(data.get("reason", ""))
+                if "change" in data:
+                    self.untold[event.subject] = data
             case "waiting":
                 self.waiting[event.subject] = int(str(data.get("until_ms") or 0))
             case "waited":
@@ -142,7 +148,8 @@ class Tally:
                 self.left = data
             case "resumed":
                 self.resumed.append(data)
-                self.parked = self.left = self.stopping = None
+                self.stopping = self.stopping if self.left is None else None
+                self.parked = self.left = None
             case "closed":
                 self.closed = data
                 self.running.clear()
@@ -179,6 +186,7 @@ class Tally:
         attempt.stop = str(data.get("stop") or "")
         attempt.outputs = data.get("outputs") or {}
         attempt.output = data.get("output") or {}
+        attempt.changes = data.get("changes") or {}
         between = round((seconds(time) - seconds(attempt.started)) * 1000)
         attempt.duration_ms = int(data.get("duration_ms") or between)
 

@@ -1,6 +1,6 @@
 """What the console says, as spans of text and style: no terminal, no clock, no colour codes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -213,6 +213,18 @@ def clock(milliseconds: int) -> str:
 def columns(names: Iterable[str], most: int) -> int:
     """How wide a column of these names is, at most ``most`` cells."""
     return min(most, max((width(visible(name)) for name in names), default=0))
+
+
+def names(found: Sequence[str], cells: int) -> str:
+    """As many names as there is room for, and how many more there are."""
+    text = visible(found[0])
+    for index, name in enumerate(map(visible, found[1:]), 1):
+        left = len(found) - index
+        more = f" and {left} more"
+        if width(f"{text}, {name}") + (width(more) if left > 1 else 0) > cells:
+            return text + more
+        text += f", {name}"
+    return text
 
 
 def padded(text: str, cells: int) -> str:
