@@ -70,16 +70,4 @@ Wait: TypeAlias = Annotated[
         "--wait", metavar="TIME", help="Wait so long for targets that another run has; 5m."
     ),
 ]
-Check: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--check",
-        "-C",
-        "--dry-run",
-        help="Change nothing: scripts that can say what they would do; the others are unknown.",
-    ),
-]
-Diff: TypeAlias = Annotated[
-    bool, typer.Option("--diff", "-D", help="Show announced changes before and after.")
-]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Never ask for anything.")]
