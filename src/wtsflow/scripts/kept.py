@@ -42,6 +42,9 @@ class Kept:
             content = self.read(script)
             if self._stored(script.sha256) is None:
                 self._store(script.sha256, content)
+            else:  # what was asked for just now is not removed as old
+                with suppress(OSError):
+                    os.utime(self._path(script.sha256))
 
     def _path(self, digest: str) -> Path:
         return self._folder / digest[:2] / digest[2:]
