@@ -61,6 +61,8 @@ class Simulation:
     begun: dict[str, Running] = field(default_factory=dict)
     """Every task that was begun, by name."""
     workflow: Workflow | None = None
+    plan: Plan | None = None
+    """Another one than these settings give."""
 
     def run(self) -> "Simulation":
         """From its beginning to its end."""
