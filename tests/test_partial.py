@@ -1,13 +1,19 @@
 """A part of a workflow: --start-at, --tags, --step, --limit @failed:RUN and --rerun."""
 
+import json
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.planned import planned, workflow
 from tests.simulation import Simulation
+from tests.workspaces import Workspace
 from wtsflow import planning
 from wtsflow.errors import Exit, PlanError
+from wtsflow.journals.sqlite import SqliteJournal
 from wtsflow.planning import Part
 
 STEPS = """\
@@ -200,3 +206,140 @@ def test_the_part_is_under_the_digest_of_the_plan(tmp_path: Path) -> None:
     part = planned(tmp_path, STEPS, passed=("look",))
     assert whole.digest != part.digest
     assert "passed" not in whole.facts
+
+
+# --- the real command line --------------------------------------------------------------------
+
+MARK = """\
+#!/bin/sh
+echo "$2 $WTS_TARGET" >> "$MARKS"
+case " $FAILS " in *" $2:$WTS_TARGET "*) exit 1 ;; esac
+"""
+MANIFEST = """\
+wtsflow: 1
+name: web/patch
+version: 1.0.0
+title: Patch
+owner: ops
+inputs: { word: { type: string, default: go }, pin: { type: secret, optional: true } }
+targets: { web: { group: web } }
+steps:
+  - { id: look, script: a/mark.sh@1.0.0, target: web, tags: [read], with: { step: look } }
+  - { id: work, script: a/mark.sh@1.0.0, target: web, with: { step: $(inputs.word) } }
+  - { id: check, script: a/mark.sh@1.0.0, target: web, tags: [read], with: { step: check } }
+"""
+LOCALS = """\
+hosts:
+  web1: { transport: local }
+  web2: { transport: local }
+groups: { web: { hosts: [web1, web2] } }
+"""
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Workspace:
+    site = Workspace.make(tmp_path, {"a/mark.sh": MARK}, {"patch.yaml": MANIFEST}, LOCALS)
+    site.environ |= {"MARKS": str(tmp_path / "marks"), "FAILS": ""}
+    return site
+
+
+def marks(site: Workspace) -> list[str]:
+    """What was done since it was last asked, sorted."""
+    path = Path(site.environ["MARKS"])
+    lines = path.read_text().splitlines() if path.exists() else []
+    path.write_text("")
+    return sorted(lines)
+
+
+def opening(site: Workspace) -> Mapping[str, Any]:
+    """The data of the first record of the newest run."""
+    with closing(SqliteJournal(site.state / "journal.sqlite")) as journal:
+        return journal.load(journal.runs(limit=1)[0].run)[0].event.data
+
+
+def test_run_begins_where_it_is_told_and_shows_what_it_passed_over(made: Workspace) -> None:
+    done = made.cli("run", "patch", "--start-at", "work")
+    assert done.returncode == 0, done.stderr
+    assert marks(made) == ["check web1", "check web2", "go web1", "go web2"]
+    shown = made.cli("runs", "show", "latest").stdout
+    assert "look: skipped: passed over on request" in shown
+    planned = made.cli("plan", "patch", "--start-at", "work", "--format", "json").stdout
+    assert [step.get("passed") for step in json.loads(planned)["steps"]] == [True, None, None]
+    assert "passed over" in made.cli("plan", "patch", "--start-at", "work").stdout
+
+
+def test_tags_on_the_command_line_are_words_with_commas(made: Workspace) -> None:
+    assert made.cli("run", "patch", "--tags", "x, read").returncode == Exit.INVALID
+    assert marks(made) == []
+    assert made.cli("run", "patch", "--tags", "read").returncode == 0
+    assert marks(made) == ["check web1", "check web2", "look web1", "look web2"]
+    assert made.cli("run", "patch", "--skip-tags", "read", "--limit", "web2").returncode == 0
+    assert marks(made) == ["go web2"]
+
+
+def test_what_was_planned_in_part_is_applied_in_part(made: Workspace) -> None:
+    assert made.cli("plan", "patch", "--tags", "read", "-o", "part.plan").returncode == 0
+    assert made.cli("apply", "part.plan", "--check").returncode == 0
+    assert made.cli("apply", "part.plan").returncode == 0
+    assert marks(made) == ["check web1", "check web2", "look web1", "look web2"]
+
+
+def test_limit_chooses_targets_by_how_a_run_ended_on_them(made: Workspace) -> None:
+    made.environ["FAILS"] = "go:web2"
+    assert made.cli("run", "patch").returncode == Exit.PARTIAL
+    marks(made)
+    made.environ["FAILS"] = ""
+    assert made.cli("run", "patch", "--limit", "@failed:latest").returncode == 0
+    assert marks(made) == ["check web2", "go web2", "look web2"]
+    refused = made.cli("run", "patch", "--limit", "@failed:latest")
+    assert refused.returncode == Exit.USAGE
+    assert "no target of run" in refused.stderr
+    assert made.cli("run", "patch", "--limit", "@succeeded:latest").returncode == 0
+    assert marks(made) == ["check web2", "go web2", "look web2"]
+    wrong = made.cli("run", "patch", "--limit", "@faild:latest")
+    assert (wrong.returncode, "did you mean 'failed'?" in wrong.stderr) == (Exit.USAGE, True)
+    assert marks(made) == []
+
+
+def test_rerun_does_what_failed_once_more_with_the_recorded_text_and_inputs(
+    made: Workspace,
+) -> None:
+    made.environ["FAILS"] = "went:web2"
+    assert made.cli("run", "patch", "--input", "word=went", "-t", "INC7").returncode == 9
+    first = json.loads(made.cli("runs", "show", "latest", "--format", "json").stdout)["run"]
+    marks(made)
+    made.environ["FAILS"] = ""
+    made.write("manifests/patch.yaml", MANIFEST.replace("step: check", "step: other"))
+    done = made.cli("run", "--rerun", "failed", first[:12], "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert "manifests/patch.yaml changed since" in done.stderr
+    assert marks(made) == ["check web2", "look web2", "went web2"]
+    opened = opening(made)
+    assert opened["origin"] == {"kind": "rerun", "run": first, "of": ["failed"]}
+    assert opened["ticket"] == "INC7"
+    again = made.cli(
+        "run", "--rerun", "failed", first, "--manifest", "patch", "--start-at", "check"
+    )
+    assert again.returncode == 0, again.stderr
+    assert marks(made) == ["other web2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--rerun", "failed", "latest"), "no target of run"),
+        (("--rerun", "succeeded", "latest", "--input", "word=x"), "takes the inputs of that run"),
+        (("--rerun", "succeeded", "latest", "--limit", "web1"), "both choose the targets"),
+        (("--rerun", "unknown", "latest"), "no target of run"),
+        (("patch", "--manifest", "patch"), "--manifest goes with --rerun"),
+        (("patch", "--step"), "--step asks at a terminal"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_runs(
+    made: Workspace, words: tuple[str, ...], said: str
+) -> None:
+    made.cli("run", "patch", "--tags", "read")
+    marks(made)
+    refused = made.cli("run", *words)
+    assert (refused.returncode, said in refused.stderr) == (Exit.USAGE, True), refused.stderr
+    assert marks(made) == []

@@ -90,7 +90,7 @@ class View:
         rows: list[Sequence[str]] = []
         notes: list[str] = []
         for node in self.outline.walk():
-            for used in node.used:
+            for used in () if node.passed else node.used:
                 script, choice = used.script, used.script.choice
                 where = self._where(node, used.machines)
                 how = (script.interface.check or NO_CHECK,) if self.plan.check else ()
@@ -147,7 +147,7 @@ class View:
 
 def _remarks(node: Node) -> str:
     """What a line says after the step's name."""
-    step, said = node.step, []
+    step, said = node.step, ["passed over"] if node.passed else []
     if step.id and step.id != node.label:
         said.append(f"[{step.id}]")
     if node.after:

@@ -7,6 +7,7 @@ from wtsflow.model.plan import LOCAL, Actor, Plan
 from wtsflow.model.script import PinnedScript
 from wtsflow.model.values import Json
 from wtsflow.model.workflow import Rolling, Script, Step, Wait
+from wtsflow.planning.mentions import over
 from wtsflow.planning.place import Placed, Scope, place_one
 from wtsflow.planning.resolve import known_names
 
@@ -127,7 +128,7 @@ class _Maker:
             handlers={name: self.nodes(steps, place) for name, steps in handlers.items() if steps},
             items=place.items,
             waves=(step.rolling or Rolling()).waves(place.items) if place.items else (),
-            passed=step.path in self.plan.passed,
+            passed=over(step.path, self.plan.passed),
         )
 
     def used(self, step: Step, place: Placed) -> tuple[Used, ...]:

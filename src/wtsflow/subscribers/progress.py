@@ -49,7 +49,7 @@ class Progress:
         """What is known before it begins."""
         if plan is None:
             return cls()
-        steps = plan.workflow.steps
+        steps = [step for step in plan.workflow.steps if step.path not in plan.passed]
         parts = {step.path: _part(number, step, plan) for number, step in enumerate(steps, 1)}
         return cls(parts, len(steps))
 
@@ -107,8 +107,10 @@ def _key(attempt: Attempt, part: Part) -> str:
 
 
 def _part(number: int, step: Step, plan: Plan) -> Part:
-    leaves = [leaf for leaf in walk((step,)) if isinstance(leaf.action, Script)]
-    inside = [leaf for leaf in leaves if "/on_" not in leaf.path]
+    leaves = walk((step,), handlers=False)
+    inside = [
+        leaf for leaf in leaves if isinstance(leaf.action, Script) and leaf.path not in plan.passed
+    ]
     name = named(step.path, step.title)
     total, waves = _size(step, inside, plan)
     return Part(number, name, total, inside[-1].path if inside else "", waves)
