@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wtsflow.cli import complete
+from wtsflow.cli import complete, options
 from wtsflow.cli.common import Format, document, frame, note, out, stop
 from wtsflow.cli.kept import CUT, driven, find_run, journal, local, mapping, moment, on_clock
 from wtsflow.cli.listing import ListFormat, chosen, show as show_runs
@@ -158,6 +158,7 @@ def show(
     step: Annotated[
         str, typer.Option("--step", metavar="STEP", help="With --output: only of this step.")
     ] = "",
+    diff: options.Diff = False,
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Show a run: its steps on every target, how they ended, and the end of their output.
@@ -165,6 +166,7 @@ def show(
     Examples:
       wtsflow runs show latest
       wtsflow runs show 01J8Z --output web01 --step install
+      wtsflow runs show latest --diff          what it changed, or in a check would
       wtsflow runs show latest --format json
     """
     from wtsflow.subscribers.result import result
@@ -179,10 +181,11 @@ def show(
     elif format_ is Format.JSON:
         document({**result(records), "output": str(spool)})
     else:
-        _print_run(Tally.of(records), spool)
+        _print_run(Tally.of(records), spool, diff=diff)
 
 
-def _print_run(tally: "Tally", spool: Path) -> None:
+def _print_run(tally: "Tally", spool: Path, *, diff: bool) -> None:
+    from wtsflow.subscribers import checked
     from wtsflow.subscribers.summary import summary
     from wtsflow.subscribers.words import duration, header, painted
 
@@ -197,12 +200,16 @@ def _print_run(tally: "Tally", spool: Path) -> None:
         took = duration(attempt.duration_ms) if attempt.ended else ""
         code = "" if attempt.exit_code is None else str(attempt.exit_code)
         ending = attempt.outcome or ("running" if alive else "unknown")
+        if tally.opened.get("check") and attempt.ended:
+            ending = checked.word(attempt) or ending
         number = str(attempt.number) if attempt.number > 1 else ""
         rows.append((attempt.path, attempt.target, number, ending, code, took, attempt.message))
     if rows:
         table(("step", "target", "try", "outcome", "exit", "took", "message"), rows)
     for attempt in tally.attempts.values():
         _print_tail(attempt)
+        for spans in checked.changes(attempt, diff=True) if diff else ():
+            out(painted(spans, style), raw=True)
     for path, reason in tally.skipped.items():
         out(f"{path}: skipped: {reason}")
     if tally.closed is None:

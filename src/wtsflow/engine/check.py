@@ -57,4 +57,12 @@ def told(subjects: Iterable[str], path: str) -> bool:
 
 def ending(run: str, status: str, good: bool, subjects: Collection[str]) -> dict[str, Json]:
     """What ``finally`` sees of the run: not how it would end, where something is unknown."""
-    return {"id": run} if subjects else {"id": run, "status": status, "success": good}
+    known: dict[str, Json] = {"id": run, "status": status, "success": good}
+    return _Open({"id": run}) if subjects else known
+
+
+class _Open(dict[str, Json]):
+    """What is known of a run that cannot be foreseen."""
+
+    def __missing__(self, name: str) -> Json:
+        raise Untold(f"only a real run knows 'run.{name}'")

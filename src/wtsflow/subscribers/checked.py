@@ -21,6 +21,8 @@ COMPARED = 300
 """Lines of a text up to which it is compared line by line: beyond, it is shown as replaced."""
 GROUPS = 20
 """Groups of targets, and of reasons, that the summary shows."""
+ANNOUNCED = ("CHANGE ", "UNCHANGED", "What if: ")
+"""How lines of output begin that are shown as what they announce."""
 _COLORS = {"-": "red", "+": "green", "@": "cyan"}
 
 
@@ -74,19 +76,26 @@ def ended(attempt: Attempt) -> Spans | None:
         case "same":
             return [(f"✓ {label} ", "green"), ("would change nothing", "bold green"), (took, "")]
     why = visible(str(attempt.changes.get("reason") or ""))
-    return [
-        (f"? {label} ", "magenta"),
-        ("unknown", "bold magenta"),
-        (f": {why}" if why else "", ""),
-        (took, ""),
-    ]
+    return [(f"? {label}: ", "magenta"), (f"cannot tell: {why}", ""), (took, "")]
+
+
+def word(attempt: Attempt) -> str:
+    """How the check of a step ended, in a word or two; empty where it went wrong."""
+    if attempt.outcome in BAD:
+        return ""
+    match attempt.changes.get("state"):
+        case "change":
+            return f"{int(attempt.changes.get('count') or 0)} would change"
+        case "same":
+            return "no change"
+    return "cannot tell"
 
 
 def untold(subject: str, fact: Mapping[str, Any]) -> Spans:
     """A step that was not run."""
     path = subject.rpartition("@")[0] or subject
     why = visible(str(fact.get("reason") or ""))
-    return [(f"? {visible(path)} ", "magenta"), ("unknown", "bold magenta"), (f": {why}", "")]
+    return [(f"? {visible(path)}: ", "magenta"), (why, "")]
 
 
 def changes(attempt: Attempt, *, diff: bool) -> list[Spans]:
@@ -126,18 +135,16 @@ def difference(entry: Mapping[str, Any]) -> list[Spans]:
 def summary(tally: Tally, columns: int) -> list[Spans]:
     """By target what would change, and why something is unknown; the sum comes last."""
     found = counts(tally)
-    lines = [[], *_targets(found, columns), *_reasons(tally, columns)]
+    lines = [[], *_targets(found, columns), *_reasons(tally)]
     whole = Count(
         sum(one.change for one in found.values()),
         sum(one.same for one in found.values()),
         sum(one.unknown for one in found.values()),
     )
     last: Spans = [
-        (f"nothing was changed on {count(len(found), 'target')}: ", "bold"),
+        (f"nothing was changed; {count(len(found), 'target')}: ", "bold"),
         (whole.words, "bold magenta" if whole.unknown else "bold"),
     ]
-    if whole.unknown:
-        last.append(("; what is unknown was not run, and may change too", "magenta"))
     return [*lines, [], last]
 
 
@@ -154,7 +161,7 @@ def _targets(found: Mapping[str, Count], columns: int) -> list[Spans]:
     return [*lines, *_more(len(groups) - GROUPS, "group of targets")]
 
 
-def _reasons(tally: Tally, columns: int) -> list[Spans]:
+def _reasons(tally: Tally) -> list[Spans]:
     groups: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for subject, fact in tally.untold.items():
         path = Attempt(subject.rpartition("@")[0] or subject, "", 1).step
@@ -165,8 +172,8 @@ def _reasons(tally: Tally, columns: int) -> list[Spans]:
     lines: list[Spans] = []
     for (step, why), members in list(groups.items())[:GROUPS]:
         where = f" ({count(len(members), 'target')})" if len(members) > 1 else ""
-        text = f"{visible(step)}: {visible(why)}{where}"
-        lines.append([("  ? ", "magenta"), (text[: columns * 2], "")])
+        text = why if why.startswith("cannot tell") else f"cannot tell: {why}"
+        lines.append([("  ? ", "magenta"), (f"{visible(step)}: {visible(text)}{where}", "")])
     if lines:
         lines = [[], *lines]
     return [*lines, *_more(len(groups) - GROUPS, "reason")]

@@ -72,7 +72,7 @@ class Console:
         self._own = own
         self._diff = diff
         self._untold: set[tuple[str, str]] = set()
-        self._headed = False
+        self._headed = self._looks = False
         self._clock = clock
         self._style = style
         self._quiet = quiet
@@ -170,7 +170,7 @@ class Console:
     # --- what comes in --------------------------------------------------------------------
 
     def _line(self, line: Line) -> None:
-        if self._quiet:
+        if self._quiet or (self._looks and line.text.startswith(checked.ANNOUNCED)):
             return
         if self._screen:
             self._last[line.path, line.target] = line.text[:LAST]
@@ -251,6 +251,7 @@ class Console:
 
     def _opened(self) -> None:
         self._headed = True
+        self._looks = bool(self.tally.opened.get("check"))
         names = [name for name in self.tally.targets if name != "local"]
         self._order = {name: number for number, name in enumerate(names)}
         self._names = words.columns(names or ["local"], NAMES)
@@ -268,7 +269,7 @@ class Console:
     def _ended(self, name: str) -> None:
         attempt = self.tally.attempts[name]
         self._last.pop((attempt.path, attempt.target), None)
-        line = checked.ended(attempt) if self.tally.opened.get("check") else None
+        line = checked.ended(attempt) if self._looks else None
         self._say(line or words.ended(attempt), attempt.target)
         if self._diff or line:
             for change in checked.changes(attempt, diff=self._diff):
@@ -284,7 +285,8 @@ class Console:
         self._untold.add(key)
 
     def _closed(self) -> None:
-        if self._quiet and (self.tally.closed or {}).get("status") == "success":
+        well = (self.tally.closed or {}).get("status") == "success"
+        if self._quiet and well and not self._looks:
             return
         self._pace.now()
         cells = self._columns()

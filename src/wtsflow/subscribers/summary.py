@@ -28,6 +28,9 @@ CAUSES = 10
 ORDER = ("unknown", "failed", "timeout", "unreachable", "cancelled", "rejected", "skipped")
 
 
+_LOOKED = {"success": "check done", "cancelled": "check cancelled"}
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """One cause, and the targets that it befell. ``attempt`` is the first one's, if it began."""
@@ -47,7 +50,8 @@ def summary(
     ``details``: whether to say which command shows more.
     """
     closed = tally.closed or {}
-    looked = "check " if tally.opened.get("check") else ""
+    looked = _LOOKED.get(str(closed.get("status")), "check failed")
+    looked = looked if tally.opened.get("check") else ""
     lines: list[Spans] = [[], *_first(closed, tally.stopping, columns, looked)]
     found = troubles(tally)
     for trouble in found[:CAUSES]:
@@ -70,7 +74,7 @@ def _first(
     outcomes = Counter(str(one["outcome"]) for one in (closed.get("targets") or {}).values())
     spans: Spans = [
         (f"{mark(status)} " if status != "partial" else "! ", color(status)),
-        (f"{looked}{visible(status)}", bold(color(status))),
+        (looked or visible(status), bold(color(status))),
         (f" ({said(stopping, 'reason')})" if stopping else "", ""),
         (f" in {took}", ""),
     ]
