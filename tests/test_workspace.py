@@ -170,7 +170,7 @@ def test_the_ssh_settings_of_the_schemas_are_those_of_the_transport() -> None:
 
     listed = json.loads(schema_text("inventory-1"))["$defs"]["ssh"]["properties"]
     assert set(listed) == set(DEFAULTS)
-    workspace = json.loads(schema_text("workspace-1"))["properties"]["ssh"]["properties"]
+    workspace = json.loads(schema_text("workspace-1"))["$defs"]["ssh"]["properties"]
     assert workspace == listed
 
 

@@ -33,7 +33,7 @@ from wtsflow.files import held, private_folder, whole_lock
 from wtsflow.model.plan import Actor, Plan
 from wtsflow.model.record import Event
 from wtsflow.model.values import Json
-from wtsflow.model.workflow import Workflow
+from wtsflow.model.workflow import Type, Workflow
 from wtsflow.ports import Clock, Subscriber, Transport
 from wtsflow.transports import TRANSPORTS
 from wtsflow.verbs import VERBS
@@ -60,6 +60,10 @@ class Prepared:
     actor: Actor
     origin: Mapping[str, Json] = field(default_factory=dict)
     """Why it is run: ``kind`` (``rerun``, ``undo``, ``schedule``) and what goes with it."""
+    withhold: bool = False
+    """Output may hold secrets that are not known here: none is shown or kept."""
+    filled: Sequence[str] = ()
+    """Inputs whose values came from the environment's variables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,8 @@ class App:
         check: bool = False,
     ) -> Prepared:
         """Answer everything. ``inputs`` are as given. Raises PlanError, DeniedError, and so on."""
-        values = planning.bind(workflow, inputs)
+        filled = self.workspace.fill(workflow.inputs, inputs)
+        values = planning.bind(workflow, {**inputs, **filled})
         plan = planning.resolve(
             workflow,
             inputs=values,
@@ -182,9 +187,14 @@ class App:
             limit=limit,
             passed=passed,
             check=check,
+            environment=self.workspace.environment,
             transports=TRANSPORTS,
         )
-        return Prepared(plan, values, self.actor)
+        return Prepared(plan, values, self.actor, filled=tuple(filled))
+
+    def enter(self, environment: str) -> None:
+        """Work in this environment of the workspace from now on. Raises UsageError."""
+        self.workspace = self.workspace.within(environment)
 
     def spool(self, run: str) -> Path:
         """The folder with the output of a run's tasks."""
@@ -290,6 +300,7 @@ class App:
         run.
         """
         old, actor = self.frozen(run)
+        self.enter(old.environment)
         given = answer(old)
         values = planning.bind(old.workflow, given)
         try:
@@ -302,6 +313,18 @@ class App:
                 different, cure="look at them; --as-planned goes on with what was planned"
             )
         return Prepared(old, values, actor)
+
+    def ended(self, run: str) -> Prepared:
+        """The plan of a run that is only to be ended, without its secrets.
+
+        What needs one fails, and no output is kept: nobody could mask it. Raises UsageError.
+        """
+        old, actor = self.frozen(run)
+        with suppress(UsageError):  # it is to be ended though its environment is gone
+            self.enter(old.environment)
+        hidden = {n for n, one in old.workflow.inputs.items() if one.type is Type.SECRET}
+        values = {name: value for name, value in old.inputs.items() if name not in hidden}
+        return Prepared(old, values, actor, withhold=values.keys() != old.inputs.keys())
 
     def frozen(self, run: str) -> tuple[Plan, Actor]:
         """The plan of a run as it was opened, and who opened it. Raises UsageError."""
@@ -364,6 +387,7 @@ class App:
             values=prepared.values,
             interrupt=interrupt,
             manner=manner,
+            withhold=prepared.withhold,
         )
 
 

@@ -8,7 +8,14 @@ import typer
 from wtsflow.cli import options
 from wtsflow.cli.common import document, out
 from wtsflow.cli.performing import Driving, RunFormat, perform
-from wtsflow.cli.request import Request, closing_on_error, given_again, opened, plan_document
+from wtsflow.cli.request import (
+    Request,
+    closing_on_error,
+    given_again,
+    opened,
+    plan_document,
+    within,
+)
 
 if TYPE_CHECKING:
     from wtsflow.app import App, Prepared
@@ -22,6 +29,7 @@ def command(
         typer.Option("--inputs", metavar="@FILE", help="Secret inputs, in a YAML or JSON file."),
     ] = None,
     inventory: options.Inventories = None,
+    env: options.Env = "",
     check: Annotated[
         bool, typer.Option("--check", "-C", help="Only compare it with the present.")
     ] = False,
@@ -48,6 +56,7 @@ def command(
         files=inputs or (),
         inventories=inventory or (),
         flags={"wait": wait},
+        environment=env,
         ask=not yes and not check,
     )
     app, prepared, settings = thawed(file, request, secrets=not check)
@@ -71,9 +80,10 @@ def thawed(file: Path, request: Request, *, secrets: bool) -> tuple["App", "Prep
     from wtsflow.app import Prepared
     from wtsflow.errors import PlanMismatch
 
-    app, settings = opened(request.flags)
+    old = planning.thaw(plan_document(file), manifest.load)
+    app, settings = opened(request.flags, old.environment or None)
     with closing_on_error(app):
-        old = planning.thaw(plan_document(file), manifest.load)
+        within(app, old.environment, request.environment)
         given = given_again(old, request, secrets=secrets)
         new = app.plan(
             old.workflow,

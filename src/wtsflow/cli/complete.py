@@ -131,6 +131,29 @@ def targets(incomplete: str) -> Words:
 
 
 @_never_failing
+def environments(incomplete: str) -> Words:
+    """The workspace's environments, with what people call them."""
+    from wtsflow.workspace import Workspace
+
+    found = Workspace.find(frame().start).environments.values()
+    return [(one.name, one.title) for one in found if one.name.startswith(incomplete)]
+
+
+@_never_failing
+def schedules(incomplete: str) -> Words:
+    """Names of schedules, with when they fire. No script is looked up for it."""
+    from wtsflow import manifest
+    from wtsflow.schedules import entries
+    from wtsflow.workspace import Workspace
+
+    found = Workspace.find(frame().start)
+    texts = [(path.read_bytes(), str(path)) for path in sorted(found.manifests.rglob("*.yaml"))]
+    read = [manifest.read(text, name)[0] for text, name in texts if b"schedule" in text]
+    listed, _ = entries([one for one in read if one is not None], found.root)
+    return [(one.name, one.cron.words) for one in listed if one.name.startswith(incomplete)]
+
+
+@_never_failing
 def scripts(incomplete: str) -> Words:
     """Scripts that the lock names, each with its version."""
     from wtsflow.workspace import Workspace

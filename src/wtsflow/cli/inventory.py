@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wtsflow.cli import complete
+from wtsflow.cli import complete, options
 from wtsflow.cli.common import Format, document, frame, note, out
 from wtsflow.cli.request import configured, limit
 from wtsflow.cli.tables import table
@@ -24,7 +24,7 @@ INVENTORY = typer.Option(
 FORMAT = typer.Option("--format", help="How to print.")
 
 
-def _listing(paths: Sequence[Path] | None) -> "Listing":
+def _listing(paths: Sequence[Path] | None, env: str) -> "Listing":
     """The inventory that is meant, its warnings shown."""
     from wtsflow import inventory
     from wtsflow.cli.errors import render_diagnostics
@@ -32,7 +32,7 @@ def _listing(paths: Sequence[Path] | None) -> "Listing":
     if paths:
         found = inventory.load(paths)
     else:
-        workspace, _settings = configured({})
+        workspace, _settings = configured({}, env)
         found = workspace.inventory()
     here = frame()
     if found.warnings:
@@ -44,6 +44,7 @@ def _listing(paths: Sequence[Path] | None) -> "Listing":
 def list_(
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="web*:&prod:!db1")] = "all",
     inventory: Annotated[list[Path] | None, INVENTORY] = None,
+    env: options.Env = "",
     graph: Annotated[bool, typer.Option("--graph", help="Groups and what is in them.")] = False,
     format_: Annotated[Format, FORMAT] = Format.TEXT,
 ) -> None:
@@ -56,10 +57,10 @@ def list_(
     Examples:
       wtsflow inventory list
       wtsflow inventory list 'web*:&prod:!web03'
-      wtsflow inventory list --graph
+      wtsflow inventory list --env prod --graph
       wtsflow inventory list -i /etc/ansible/hosts --format json
     """  # noqa: D301 - \b is typer's mark for lines that stay as they are
-    listing = _listing(inventory)
+    listing = _listing(inventory, env)
     nothing = pattern == "all" and not listing.members
     targets = () if nothing else listing.select(limit(pattern))
     if format_ is Format.JSON:
@@ -141,6 +142,7 @@ def show(
         str, typer.Argument(metavar="HOST", help="A host's name.", autocompletion=complete.targets)
     ],
     inventory: Annotated[list[Path] | None, INVENTORY] = None,
+    env: options.Env = "",
     format_: Annotated[Format, FORMAT] = Format.TEXT,
 ) -> None:
     """Show one target: how it is reached, its groups and its variables.
@@ -150,7 +152,7 @@ def show(
       wtsflow inventory show web01
       wtsflow inventory show web01 --format json
     """  # noqa: D301 - \b is typer's mark for lines that stay as they are
-    listing = _listing(inventory)
+    listing = _listing(inventory, env)
     target = listing.host(host)
     listed = host in listing.members
     if not listed and host != target.transport:

@@ -42,6 +42,15 @@ Inventories: TypeAlias = Annotated[
         "--inventory", "-i", metavar="PATH", help="Instead of the workspace's; repeatable."
     ),
 ]
+Env: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--env",
+        metavar="NAME",
+        help="The environment: its targets, variables, credentials.",
+        autocompletion=complete.environments,
+    ),
+]
 Parallel: TypeAlias = Annotated[
     int | None,
     typer.Option("--parallel", "-f", metavar="N", min=1, help="Tasks at once; default: 50."),

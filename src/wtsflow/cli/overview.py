@@ -40,6 +40,7 @@ VARIABLES = (
     ("WTSFLOW_REATTACH", "time that a lost connection is tried again"),
     ("WTSFLOW_CLOSING", "limit of 'finally' in a run that was stopped"),
     ("WTSFLOW_PARK", "a longer wait lets the process end"),
+    ("WTSFLOW_ENV", "like --env: the environment of the workspace"),
     ("WTSFLOW_WAIT", "like --wait: how long locked targets are waited for"),
     ("WTSFLOW_INPUT_<NAME>", "value of an input; also of a secret one"),
     ("WTSFLOW_DEBUG", "1: show the traceback of an internal error"),

@@ -24,6 +24,7 @@ def command(
     tags: partial.Tags = None,
     skip_tags: partial.SkipTags = None,
     inventory: options.Inventories = None,
+    env: options.Env = "",
     parallel: options.Parallel = None,
     timeout: options.Timeout = None,
     check: options.Check = False,
@@ -53,6 +54,7 @@ def command(
         tags=partial.words(tags),
         skip_tags=partial.words(skip_tags),
         inventories=inventory or (),
+        environment=env,
         flags={"parallel": parallel, "timeout": timeout},
         check=check,
         ask=format_ is Format.TEXT,
@@ -96,6 +98,7 @@ def _show(prepared: "Prepared") -> None:
         prepared.actor,
         here.style(here.stdout),
         here.room or sys.maxsize,
+        prepared.filled,
     )
     text = view.text()
     utf8 = (here.stdout.encoding or "").lower().replace("-", "") == "utf8"
@@ -122,6 +125,8 @@ def planned(prepared: "Prepared") -> dict[str, Any]:
         },
         "actor": {"name": prepared.actor.name, "host": prepared.actor.host},
         **{key: facts[key] for key in ("ticket", "limit", "parallel", "timeout", "inputs")},
+        "environment": plan.environment,
+        "filled": list(prepared.filled),
         "check": plan.check,
         "targets": facts["targets"],
         "scripts": {

@@ -36,6 +36,8 @@ class View:
     actor: Actor
     style: Style
     columns: int = 80
+    filled: Sequence[str] = ()
+    """Inputs that the environment's variables gave."""
 
     def text(self) -> str:
         """All of it, without a newline last."""
@@ -54,6 +56,7 @@ class View:
         title = self.cut(visible(workflow.title), self.columns - width(name) - 2)
         yield f"{self.title(name)}  {title}"
         said = [f"plan {self.plan.digest[:SHORT]}", f"by {self.actor.name}@{self.actor.host}"]
+        said += [f"environment {self.plan.environment}"] if self.plan.environment else []
         said += [f"ticket {self.plan.ticket}"] if self.plan.ticket else []
         said += [f"limit {self.plan.limit}"] if self.plan.limit else []
         said.append(f"{self.plan.parallel} at once")
@@ -67,7 +70,8 @@ class View:
         yield self.title("inputs")
         room = max(map(width, self.plan.inputs))
         for name, value in self.plan.inputs.items():
-            yield self.cut(f"  {name:<{room}}  {visible(_written(value))}")
+            whence = f"  (environment {self.plan.environment})" if name in self.filled else ""
+            yield self.cut(f"  {name:<{room}}  {visible(_written(value) + whence)}")
 
     def targets(self) -> Iterator[str]:
         named = {n: m for n, m in self.plan.targets.items() if n != LOCAL.name or self._runs_here()}
@@ -95,7 +99,14 @@ class View:
                 where = self._where(node, used.machines)
                 how = (script.interface.check or NO_CHECK,) if self.plan.check else ()
                 rows.append(
-                    (node.step.path, where, script.path, script.version, script.sha256[:SHORT], *how)
+                    (
+                        node.step.path,
+                        where,
+                        script.path,
+                        script.version,
+                        script.sha256[:SHORT],
+                        *how,
+                    )
                 )
                 if choice:
                     notes.append(f"{used.pin} runs {choice.version}: {choice.reason}")

@@ -5,7 +5,7 @@
 
 import json
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,6 +41,8 @@ class Request:
     tags: Sequence[str] = ()
     skip_tags: Sequence[str] = ()
     inventories: Sequence[Path] = ()
+    environment: str = ""
+    """``--env``; empty: what WTSFLOW_ENV or the workspace says."""
     flags: Mapping[str, object] = field(default_factory=dict)
     """Settings by name, None where the flag was not given."""
     check: bool = False
@@ -49,36 +51,48 @@ class Request:
     """Whether missing inputs may be asked for at a terminal."""
 
 
-def configured(flags: Mapping[str, object]) -> tuple["Workspace", "Settings"]:
-    """The workspace, with the user's defaults below it, and every setting's value."""
+def configured(
+    flags: Mapping[str, object], environment: str | None = None
+) -> tuple["Workspace", "Settings"]:
+    """The workspace, with the user's defaults below it, and every setting's value.
+
+    ``environment`` is what ``--env`` says: empty is WTSFLOW_ENV or the default, None is outside of
+    all. Raises UsageError where one has to be said.
+    """
     from wtsflow.workspace import UserFile, Workspace, effective
 
     here = frame()
     user = UserFile.read(here.config)
     found = Workspace.find(here.start)
+    found = replace(found, ssh={**user.ssh, **found.ssh})
+    if environment is not None:
+        found = found.within(found.chosen(environment or here.environ.get("WTSFLOW_ENV", "")))
     settings = effective(flags=flags, environ=here.environ, workspace=found, user=user)
-    ssh = {"connect_timeout": settings.connect_timeout, **user.ssh, **found.ssh}
+    ssh = {"connect_timeout": settings.connect_timeout, **found.ssh}
     return replace(found, ssh=ssh), settings
 
 
-def opened(flags: Mapping[str, object]) -> tuple["App", "Settings"]:
-    """The application on the present workspace."""
+def opened(flags: Mapping[str, object], environment: str | None = None) -> tuple["App", "Settings"]:
+    """The application on the present workspace, within an environment of it."""
     from wtsflow.app import App
+    from wtsflow.cli.waiting import patience
 
-    workspace, settings = configured(flags)
+    workspace, settings = configured(flags, environment)
     here = frame()
-    return App(workspace, here.state, here.cache, here.environ), settings
+    app = App(workspace, here.state, here.cache, here.environ)
+    app.patience = patience(app, settings.wait)
+    return app, settings
 
 
 def prepare(request: Request) -> tuple["App", "Prepared", "Settings"]:
     """Read the manifest, take the answers together, and plan. Raises WtsflowError."""
-    app, settings = opened(request.flags)
+    app, settings = opened(request.flags, request.environment)
     with closing_on_error(app):
         text, name = manifest_text(request.manifest, app.workspace)
         workflow = app.load(text, name)
         prepared = app.plan(
             workflow,
-            answers(request, workflow, frame()),
+            answers(request, workflow, frame(), fill=app.workspace.fill),
             inventories=request.inventories,
             ticket=request.ticket,
             limit=by_ending(limit(request.limit), lambda: app.journal),
@@ -133,27 +147,49 @@ def manifest_text(name: str, workspace: "Workspace") -> tuple[bytes, str]:
     )
 
 
+def within(app: "App", planned: str, said: str) -> None:
+    """Work in the environment that something was planned in. Raises UsageError for another one."""
+    if said and said != planned:
+        raise UsageError(
+            f"it was planned in environment '{planned}', not '{shown(said)}'"
+            if planned
+            else f"it was planned in no environment, so not in '{shown(said)}'",
+            cure="leave --env out, or plan the manifest anew",
+        )
+    app.enter(planned)
+
+
 # --- inputs -----------------------------------------------------------------------------------
 
 
+def _nothing(_inputs: Mapping[str, Input], _given: Mapping[str, Json]) -> dict[str, Json]:
+    """What is filled in outside of all environments."""
+    return {}
+
+
 def answers(
-    request: Request, workflow: Workflow, here: Frame, only: Collection[str] | None = None
+    request: Request,
+    workflow: Workflow,
+    here: Frame,
+    only: Collection[str] | None = None,
+    fill: Callable[[Mapping[str, Input], Mapping[str, Json]], Mapping[str, Json]] = _nothing,
 ) -> dict[str, Json]:
     """The inputs as given: ``--input`` wins over ``--inputs``, that over the environment.
 
     ``only`` names the inputs that may be asked for at a terminal (default: those that a run
-    needs). Secrets come from files, the environment or a prompt, never from the command line,
-    where every user of the machine can read them. Raises UsageError.
+    needs and ``fill`` does not give). Secrets come from files, the environment or a prompt,
+    never from the command line, where every user of the machine can read them. Raises UsageError.
     """
     given: dict[str, Json] = from_environment(workflow, here.environ)
     for name in request.files:
         given.update(from_file(name))
     given.update(from_pairs(request.inputs, workflow))
     known = given.keys() <= workflow.inputs.keys()  # else binding refuses: ask for nothing first
+    filled = fill(workflow.inputs, given)
     if request.ask and known and terminal():
         for declared in workflow.inputs.values():
             wanted = declared.required if only is None else declared.name in only
-            if wanted and given.get(declared.name) is None:
+            if wanted and given.get(declared.name) is None and declared.name not in filled:
                 given[declared.name] = prompt(declared)
     for name, declared in workflow.inputs.items():
         value = given.get(name)

@@ -17,6 +17,7 @@ from wtsflow.cli.request import (
     manifest_text,
     opened,
     terminal,
+    within,
 )
 from wtsflow.errors import UsageError
 from wtsflow.model.plan import Plan
@@ -45,6 +46,7 @@ def again(
     with closing_on_error(app):
         run = find_run(app.journal, request.manifest).run
         old, _actor = app.frozen(run)
+        within(app, old.environment, request.environment)
         targets = ended_so(app.journal.load(run), run, wanted)
         if "unknown" in wanted:
             _ask(targets, run, ask=request.ask)
@@ -112,7 +114,11 @@ def _terms(old: Plan, request: Request, workflow: Workflow, settings: "Settings"
     """What the run was planned with, and what the command line says instead."""
     from wtsflow import planning
 
-    said = {name: getattr(settings, name) for name, value in request.flags.items() if value}
+    said = {
+        name: getattr(settings, name)
+        for name, value in request.flags.items()
+        if value and name in planning.terms(old)
+    }
     if request.ticket:
         said["ticket"] = request.ticket
     paths = {step.path for step in workflow.walk()}

@@ -1,6 +1,6 @@
 """What every kind of inventory is read into: hosts, groups and what they say."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 
 from wtsflow.model.plan import Target
@@ -75,6 +75,12 @@ class Graph:
             group.hosts.update(added.hosts)
             group.groups.update(added.groups)
             group.priority = added.priority if added.priority != 1 else group.priority
+
+    def rename(self, renamed: Callable[[Mapping[str, Json]], dict[str, Json]]) -> None:
+        """Let ``renamed`` look at the settings of the defaults, every group and every host."""
+        groups = (group.facts for group in self.groups.values())
+        for facts in (self.defaults, *groups, *self.hosts.values()):
+            facts.settings = {name: renamed(said) for name, said in facts.settings.items()}
 
     def cycle(self) -> tuple[str, ...]:
         """A chain of groups that ends where it begins, or nothing."""

@@ -1,7 +1,7 @@
 """Read inventories of every kind, and merge them."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as File
 from typing import Any
@@ -11,6 +11,7 @@ from wtsflow.inventory import ansible_folder, ansible_ini, own, program
 from wtsflow.inventory.ansible_tree import Path, Tree
 from wtsflow.inventory.graph import Facts, Graph
 from wtsflow.inventory.listing import Listing
+from wtsflow.model.values import Json
 from wtsflow.source import load as load_yaml
 from wtsflow.source.foreign import refuse_foreign
 
@@ -23,12 +24,16 @@ _SKIPPED = re.compile(r"\.(bak|orig|retry|pyc|pyo|swp|cfg|md|txt|rpm|deb)$|~$")
 _FOLDERS = ("group_vars", "host_vars")
 
 
-def load(paths: Sequence[File], defaults: Facts | None = None) -> Listing:
+def load(
+    paths: Sequence[File],
+    defaults: Facts | None = None,
+    renamed: Callable[[Mapping[str, Json]], dict[str, Json]] | None = None,
+) -> Listing:
     """The machines of all these files together; where two say something, the later one wins.
 
     A folder stands for the files in it, in the order of their names. ``defaults`` lie below all
-    that the files say. Raises ManifestError with every finding of every file, ConfigError for
-    what cannot be read at all.
+    that the files say; ``renamed`` is asked about the settings of every host and group. Raises
+    ManifestError with every finding of every file, ConfigError for what cannot be read at all.
     """
     graph = Graph(defaults=defaults or Facts())
     findings: list[Diagnostic] = []
@@ -41,6 +46,8 @@ def load(paths: Sequence[File], defaults: Facts | None = None) -> Listing:
         raise ManifestError(tuple(findings))
     if chain := graph.cycle():
         raise ConfigError(f"a group is inside itself: {' > '.join(chain)}", cure="remove one")
+    if renamed:
+        graph.rename(renamed)
     return Listing(graph, tuple(findings), tuple(str(file) for file in files))
 
 

@@ -43,6 +43,7 @@ def resolve(
     limit: str = "",
     passed: Sequence[str] = (),
     check: bool = False,
+    environment: str = "",
     transports: Collection[str] = (),
 ) -> Plan:
     """Answer everything that can be answered before the first connection.
@@ -51,6 +52,7 @@ def resolve(
     task whose step does not say, ``grace`` (seconds) a process that is stopped; ``limit`` is a host
     pattern; ``passed`` are the static paths of steps that are passed over (see :func:`passed`);
     ``check``: nothing may be changed, scripts only tell what they would do;
+    ``environment`` is the name of the one that it is planned in;
     ``transports`` are those that there are (empty: not looked at).
 
     Raises PlanError when the answers do not fit, DeniedError with the author's sentence when a
@@ -82,6 +84,7 @@ def resolve(
         limit=limit,
         passed=tuple(passed),
         check=check,
+        environment=environment,
     )
     kept = [place for place in places if not over(place.step.path, passed)]
     if wrong := tuple(misfits(kept, plan, scope)):

@@ -1,5 +1,6 @@
 """A folder with ``wtsflow.yaml``, and the settings that hold in it."""
 
+from wtsflow.workspace.environment import Environment
 from wtsflow.workspace.folder import DEFAULT, LOCK, NAME, Workspace, locate
 from wtsflow.workspace.settings import (
     SETTINGS,
@@ -15,6 +16,7 @@ __all__ = [
     "LOCK",
     "NAME",
     "SETTINGS",
+    "Environment",
     "Origin",
     "Setting",
     "Settings",
