@@ -148,6 +148,10 @@ def test_every_setting_says_where_it_comes_from(
         "timeout": ("10m", "wtsflow.yaml"),
         "grace": ("1s", "user file"),
         "connect_timeout": ("10s", "default"),
+        "reattach": ("5m", "default"),
+        "closing": ("5m", "default"),
+        "park": ("15m", "default"),
+        "wait": ("0s", "default"),
     }
     assert said["ssh"]["agent"] == {"value": False, "origin": "wtsflow.yaml"}
     assert said["paths"]["state"]["value"] == str(tmp_path / "state")

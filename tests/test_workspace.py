@@ -228,6 +228,7 @@ def test_the_nearest_one_who_says_it_wins(tmp_path: Path) -> None:
         "reattach": Origin.DEFAULT,
         "closing": Origin.DEFAULT,
         "park": Origin.DEFAULT,
+        "wait": Origin.DEFAULT,
     }
     assert (settings.parallel, settings.grace, settings.timeout) == (4, 3.0, 60.0)
     assert settings.connect_timeout == 10.0
