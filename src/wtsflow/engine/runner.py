@@ -47,9 +47,20 @@ TIMES = 3
 """How often a step that may be repeated is begun again because its end was not known."""
 
 
+def daemon(work: Callable[[], None], name: str) -> None:
+    """Let a thread do it: a daemon, so that none that hangs keeps the process from ending.
+
+    Raises RuntimeError where the system gives no more threads.
+    """
+    threading.Thread(target=work, name=name, daemon=True).start()
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a run works with; ``spool`` is the folder for the output of this run's tasks."""
+    """What a run works with; ``spool`` is the folder for the output of this run's tasks.
+
+    ``spawn`` begins a worker that goes on beside the run's own thread.
+    """
 
     journal: Journal
     audit: AuditLog
@@ -60,6 +71,7 @@ class Parts:
     clock: Clock
     spool: Path
     subscribers: Sequence[Subscriber] = ()
+    spawn: Callable[[Callable[[], None], str], None] = daemon
 
 
 class Runner:
@@ -245,7 +257,7 @@ class Runner:
             self._cancels[task.name].set()
 
     def _dispatch(self, task: Task, work: Callable[[threading.Event], Ended]) -> None:
-        """Let a thread do it: a daemon, so that none that hangs keeps the process from ending."""
+        """Let a worker do it, which hands back how it ended."""
         cancel = self._cancels[task.name] = threading.Event()
         broken = Result(Outcome.UNKNOWN, "a defect in wtsflow: its worker broke")
 
@@ -257,7 +269,7 @@ class Runner:
                 self._inbox.put(ended)
 
         try:
-            threading.Thread(target=body, name=f"task {task.name}", daemon=True).start()
+            self.parts.spawn(body, f"task {task.name}")
         except RuntimeError as error:
             self._inbox.put(Ended(task, Result(Outcome.FAILED, f"nothing was sent: {error}")))
 
