@@ -262,7 +262,9 @@ def _read(name: str, option: str) -> bytes:
 
 def terminal() -> bool:
     """Whether a person can be asked: both ends of the question are a terminal."""
-    return bool(sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty())
+    from wtsflow.credentials.prompt import UNATTENDED, is_terminal
+
+    return is_terminal() and not frame().environ.get(UNATTENDED)
 
 
 def prompt(declared: Input) -> Json:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 
 from wtsflow.model.values import Secret
 
+UNATTENDED = "WTSFLOW_UNATTENDED"
+"""Set (to anything) where no person is: then nothing is asked, and nothing waits for an answer."""
+
 
 def is_terminal() -> bool:
     """Whether a person can be asked: standard input and standard error are a terminal."""
@@ -26,15 +29,15 @@ class Prompt:
         ask: Callable[[str], str] = getpass.getpass,
         present: Callable[[], bool] = is_terminal,
     ) -> None:
-        del environment  # every part of the shelf is made with it
+        self._alone = bool(environment and environment.get(UNATTENDED))
         self._ask = ask
         self._present = present
         self._lock = threading.Lock()
         self._typed: dict[str, Secret | None] = {}
 
     def secret(self, name: str) -> Secret | None:
-        """What a person types, or None where there is no terminal or nothing is typed."""
-        if not self._present():
+        """What a person types, or None where nobody is there to do so, or nothing is."""
+        if self._alone or not self._present():
             return None
         with self._lock:
             if name not in self._typed:

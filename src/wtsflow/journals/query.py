@@ -114,5 +114,5 @@ BEGINNING = (
 )
 """The runs whose ids are in a range."""
 
-LATEST = "SELECT run FROM runs WHERE run>=? AND run<? ORDER BY run DESC LIMIT ?"
+LATEST = "SELECT run FROM runs WHERE run>=? AND run<=? ORDER BY run DESC LIMIT ?"
 """The greatest ids in a range, whatever is kept under them."""

@@ -75,7 +75,7 @@ def changes(event: Event, time: str) -> dict[str, str | int | None]:
             return {**_GOING, **_ending(data), "ended": time}
         case "settled":
             return _ending(data)
-        case "known" | "claimed":
+        case "known" | "claimed" | "paused" | "unpaused" | "refused":
             return {"mode": SCHEDULE}
         case "ended":
             return {**_ending(data), "ended": time}
