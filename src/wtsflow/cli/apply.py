@@ -68,7 +68,7 @@ def command(
             said = {"schema": "wtsflow.checked/1", "fits": True, "plan": prepared.plan.digest}
             document(said, indent=2 if format_ is RunFormat.JSON else None)
         return
-    perform(app, prepared, Driving(format_, settings.park))
+    perform(app, prepared, Driving(format_, settings.park, yes=yes))
 
 
 def thawed(file: Path, request: Request, *, secrets: bool) -> tuple["App", "Prepared", "Settings"]:

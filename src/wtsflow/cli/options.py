@@ -79,4 +79,8 @@ Wait: TypeAlias = Annotated[
         "--wait", metavar="TIME", help="Wait so long for targets that another run has; 5m."
     ),
 ]
-Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Never ask for anything.")]
+Yes: TypeAlias = Annotated[
+    bool, typer.Option("--yes", "-y", help="Never ask for anything; run in production.")
+]
+    bool, typer.Option("--yes", "-y", help="Never ask for anything; run in production.")
+]

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NoReturn, TextIO, TypeAlias
 
 from wtsflow.cli.common import document, frame, note, stop
+from wtsflow.cli.production import confirm
+from wtsflow.cli.request import closing_on_error
 from wtsflow.cli.signals import heeding
 from wtsflow.engine.interrupt import Interrupt
 from wtsflow.engine.manner import Answer, Manner
@@ -47,13 +49,20 @@ class Driving:
     step: bool = False
     """Ask before each step."""
     diff: bool = False
+    yes: bool = False
+    """Run in production without asking."""
 
 
 Drive: TypeAlias = "Callable[[Sequence[Subscriber], Interrupt, Manner], Finished]"
 
 
 def perform(app: "App", prepared: "Prepared", how: Driving) -> NoReturn:
-    """Run the plan to its end and leave with its exit code. Raises RecordError, BusyError."""
+    """Run the plan to its end and leave with its exit code.
+
+    Production is asked about before. Raises UsageError, RecordError, BusyError.
+    """
+    with closing_on_error(app):
+        confirm(app, prepared, yes=how.yes)
     stop_with(
         app,
         prepared,

@@ -99,4 +99,4 @@ def command(
     else:
         partial.refuse_other_manifest(instead)
         app, prepared, settings = prepare(request)
-    perform(app, prepared, Driving(format_, settings.park, step=step, diff=diff))
+    perform(app, prepared, Driving(format_, settings.park, step=step, diff=diff, yes=yes))
