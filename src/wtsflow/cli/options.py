@@ -82,5 +82,3 @@ Wait: TypeAlias = Annotated[
 Yes: TypeAlias = Annotated[
     bool, typer.Option("--yes", "-y", help="Never ask for anything; run in production.")
 ]
-    bool, typer.Option("--yes", "-y", help="Never ask for anything; run in production.")
-]
