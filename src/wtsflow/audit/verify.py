@@ -9,7 +9,7 @@ everything from some record on. :data:`UNPROVEN` says so in every result.
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -49,6 +49,26 @@ class Truth(Protocol):
 
     def load(self, run: str, *, after: int = 0, limit: int = -1) -> list[Record]: ...
 
+    def pruned(self) -> Mapping[str, "Pruned"]:
+        """The runs that its records say were removed from it."""
+        ...
+
+
+class Pruned(Protocol):
+    """That a run was removed from the journal.
+
+    Record ``seq`` of run ``by`` says so; ``last`` and ``hash`` are of the run's last record here.
+    """
+
+    @property
+    def by(self) -> str: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def last(self) -> int: ...
+    @property
+    def hash(self) -> str: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -80,6 +100,8 @@ class Verdict:
     """Record and length of each torn end that was cut off."""
     pending: list[tuple[str, int, int]] = field(default_factory=list)
     """Run, first and last record that the journal has and the log does not have yet."""
+    pruned: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Run that was removed from the journal → run and number of the record that says so."""
     journal: bool = False
     """Whether it was held against the journal."""
 
@@ -101,12 +123,20 @@ def verify(folder: Path, truth: Truth | None = None) -> Verdict:
     verdict = Verdict(journal=truth is not None)
     try:
         files = segments(folder)
-        compare = _Compare(verdict, truth) if truth is not None else None
+        compare = _Compare(verdict, truth, {run for run, _, _ in heads}) if truth else None
         check = _Check(verdict, _Runs(verdict), compare)
         for path in files:
             check.file(path, last=path is files[-1])
     except OSError as error:
         raise AuditError(f"cannot read the audit log {folder}: {error.strerror}") from error
+    if compare is not None:
+        compare.end()
+        _ends(verdict, [head for head in heads if head[0] not in verdict.pruned])
+    return verdict
+
+
+def _ends(verdict: Verdict, heads: Iterable[tuple[str, int, int]]) -> None:
+    """Hold the end of each run in the log against the journal's."""
     for run, last, acknowledged in heads:
         logged = verdict.runs.get(run, (0, ""))[0]
         if logged < acknowledged:
@@ -116,7 +146,6 @@ def verify(folder: Path, truth: Truth | None = None) -> Verdict:
             verdict.add("journal", "", 0, message)
         elif logged < last:
             verdict.pending.append((run, logged + 1, last))
-    return verdict
 
 
 class _Runs:
@@ -268,23 +297,55 @@ class _Compare:
 
     AHEAD = 200
 
-    def __init__(self, verdict: Verdict, truth: Truth) -> None:
+    def __init__(self, verdict: Verdict, truth: Truth, present: AbstractSet[str]) -> None:
         self._verdict = verdict
         self._truth = truth
         self._ahead: dict[str, Iterator[Record]] = {}
         self._next: dict[str, int] = {}
+        self._asked: set[str] = set()
+        self._pruned = dict(truth.pruned())
+        self._gone = self._pruned.keys() - present
 
     def __call__(self, line: bytes, file: str, seq: int, run: str, number: int) -> None:
+        if run in self._gone:
+            return
         record = self._record(run, number)
         if record is None:
-            message = f"run {run}: the journal has no record {number}"
-            self._verdict.add("journal", file, seq, message)
+            if not self._pruned_meanwhile(run):
+                message = f"run {run}: the journal has no record {number}"
+                self._verdict.add("journal", file, seq, message)
             return
         body = _body(line)
         expected = evidence(record)
         if any(body.get(key) != value for key, value in expected.items()):
             message = f"run {run}: record {number} says something else in the journal"
             self._verdict.add("journal", file, seq, message)
+
+    def _pruned_meanwhile(self, run: str) -> bool:
+        """Whether it was removed since the beginning: is asked once for each run."""
+        if run in self._asked:
+            return False
+        self._asked.add(run)
+        self._pruned = dict(self._truth.pruned())
+        if run in self._pruned and not self._truth.load(run, limit=1):
+            self._gone.add(run)
+        return run in self._gone
+
+    def end(self) -> None:
+        """Hold what the log has of removed runs against the records that say what it had."""
+        for run in sorted(self._gone):
+            said = self._pruned[run]
+            self._verdict.pruned[run] = (said.by, said.seq)
+            if self._verdict.runs.get(run) != (said.last, said.hash):
+                last = self._verdict.runs.get(run, (0, ""))[0]
+                message = (
+                    f"run {run}: it had {said.last} records when it was pruned (run {said.by}, "
+                    f"record {said.seq}); here are {last}, or others"
+                )
+                self._verdict.add("journal", "", 0, message)
+            if self._verdict.runs.get(said.by, (0, ""))[0] < said.seq:
+                message = f"run {run}: what says that it was pruned is not in the log"
+                self._verdict.add("journal", "", 0, message)
 
     def _record(self, run: str, number: int) -> Record | None:
         if self._next.get(run) == number:

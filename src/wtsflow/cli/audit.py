@@ -1,5 +1,6 @@
 """``wtsflow audit``: the evidence, proven, shown and taken out."""
 
+from collections import Counter
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -89,6 +90,10 @@ def verified(verdict: "Verdict", folder: Path) -> dict[str, Any]:
         "runs": len(verdict.runs),
         "last_hash": verdict.last,
         "journal": verdict.journal,
+        "pruned": [
+            {"by": by, "record": seq, "runs": number}
+            for (by, seq), number in Counter(verdict.pruned.values()).items()
+        ],
         "torn_bytes": verdict.torn,
         "repaired": [{"seq": seq, "bytes": size} for seq, size in verdict.repaired],
         "pending": [
@@ -126,6 +131,8 @@ def _print(verdict: "Verdict", folder: Path) -> None:
     for run, first, last in verdict.pending:
         out(f"  run {run}: records {first} to {last} are in the journal only: it goes on, or the")
         out("  next run appends them")
+    for (by, seq), number in Counter(verdict.pruned.values()).items():
+        out(f"  {count(number, 'run')} pruned by record {seq} of run {by}: only the log has them")
     out(f"  last hash {verdict.last}")
     note(f"not proven by {folder} itself, only by a signed checkpoint that is kept elsewhere:")
     for text in UNPROVEN:

@@ -16,6 +16,9 @@ from wtsflow.files import (
     sync_folder,
 )
 
+BUSY = 10.0
+"""Seconds to wait for another process's transaction."""
+
 
 def prepare(path: Path) -> None:
     """Make the file (0600, in a folder 0700) or prove that it is ours alone, on a local disk."""

@@ -11,19 +11,16 @@ import json
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from wtsflow.errors import JournalError
-from wtsflow.journals import query, schema
+from wtsflow.journals import proof, query, removal, schema
 from wtsflow.journals.batch import Row, Wish
-from wtsflow.journals.door import connect, cure, prepare, write_ahead
+from wtsflow.journals.door import BUSY, connect, cure, prepare, write_ahead
 from wtsflow.journals.summary import Summary
 from wtsflow.model.record import Event, Record
-
-BUSY = 10.0
-"""Seconds to wait for another process's transaction."""
 
 LAST_WORDS = frozenset({"closed", "settled", "parked", "left", "pruned"})
 """After these a run may be silent for long: that the audit log has them is written at once."""
@@ -223,9 +220,12 @@ class SqliteJournal:
         end = beginning + query.LAST_CHARACTER
         return self._summaries(query.BEGINNING, (beginning, end, limit))
 
-    def latest(self, beginning: str, *, limit: int = 1) -> list[str]:
-        """The ids that begin so, of runs and of what is kept like one, greatest first."""
-        end = beginning + query.LAST_CHARACTER
+    def latest(self, beginning: str, *, end: str = "", limit: int = 1) -> list[str]:
+        """The ids that begin so, of runs and of what is kept like one, greatest first.
+
+        ``end``: none that is greater than this.
+        """
+        end = end or beginning + query.LAST_CHARACTER
         return [str(row[0]) for row in self._all(query.LATEST, (beginning, end, limit))]
 
     def unaudited(self) -> list[tuple[str, int]]:
@@ -235,6 +235,53 @@ class SqliteJournal:
     def heads(self) -> list[tuple[str, int, int]]:
         """Every run, its last record, and the last one that is known to be in the audit log."""
         return self._all("SELECT run, last, audited FROM runs")
+
+    # --- removing -------------------------------------------------------------------------
+
+    def ended(self, before: str) -> list[removal.Ended]:
+        """The runs that had ended before a time (RFC 3339, UTC), oldest first."""
+        with self._lock, self._translating("read"):
+            return removal.ended(self._db, before)
+
+    def unsettled(self, run: str) -> bool:
+        """Whether an attempt of the run was lost of which nothing was heard since."""
+        with self._lock, self._translating("read"):
+            return removal.unsettled(self._db, run)
+
+    def remove(self, heads: Mapping[str, int]) -> list[str]:
+        """Remove all that is kept of runs that are over, in one transaction; return those.
+
+        ``heads`` maps a run to the number of its last record: one that has another by now stays.
+        """
+        with self._translating("write"), self._transaction():
+            return removal.remove(self._db, heads)
+
+    def pruned(self) -> dict[str, removal.Pruned]:
+        """The runs that records say were removed, and what the audit log has of them.
+
+        Those of the last record come last.
+        """
+        found: dict[str, removal.Pruned] = {}
+        with self._lock, self._translating("read"):
+            for run, said in removal.pruned(self._db):
+                found.pop(run, None)
+                found[run] = said
+        return found
+
+    def needed(self, sha256: str) -> bool:
+        """Whether a run that is still here names a script of this content."""
+        with self._lock, self._translating("read"):
+            return removal.needed(self._db, sha256)
+
+    # --- looking at the file --------------------------------------------------------------
+
+    def faults(self, *, quick: bool = False) -> list[str]:
+        """What is wrong with the file, in its pages and in its numbers; none, if all is well.
+
+        ``quick`` leaves out whether the indexes agree with the tables.
+        """
+        with self._lock, self._translating("read"):
+            return list(proof.faults(self._db, quick=quick))
 
     def changed(self) -> bool:
         """Whether another process has written since this was last asked (or since the opening).

@@ -10,7 +10,8 @@ from urllib.parse import quote
 from wtsflow.errors import JournalError
 from wtsflow.files import check_private
 from wtsflow.journals import schema
-from wtsflow.journals.sqlite import BUSY, SqliteJournal
+from wtsflow.journals.door import BUSY
+from wtsflow.journals.sqlite import SqliteJournal
 
 
 class StillJournal(SqliteJournal):
@@ -25,6 +26,11 @@ class StillJournal(SqliteJournal):
                 address, timeout=BUSY, isolation_level=None, check_same_thread=False, uri=True
             )
         self._begin(db)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The open file, to be copied."""
+        return self._db
 
     def changed(self) -> bool:
         """Never: nobody can write it."""
