@@ -326,8 +326,10 @@ def test_settling_learns_nothing_where_nothing_can_be_known(tmp_path):
 
 
 def test_a_masked_output_is_never_given_to_a_later_step(tmp_path):
-    text = TWO.replace("needs: [one] }", "needs: [one], with: { p: $(steps.one.outputs.token) } }")
+    token = "with: { p: $(steps.one.outputs.token) }"
+    text = TWO.replace("needs: [one] }", f"needs: [one, rest], {token} }}")
     text = text.replace("id: one,", "id: one, outputs: { token: string },")
+    text += "  - { id: rest, wait: 2h, needs: [one] }\n"
     site = Site(tmp_path, text=text, targets=1)
     secret = Secret("hunter2-and-more")
 
@@ -336,7 +338,8 @@ def test_a_masked_output_is_never_given_to_a_later_step(tmp_path):
         return Result(Outcome.SUCCESS, outputs={"token": secret})
 
     site.verb.begin = begin
-    site.go(killed_at="finished/one@web1/1")
+    site.go(manner=Manner(park=60.0))
+    site.clock.shift += 7200
     state = site.resume()
     assert site.verb.performed == ["one@web1/1"]
     assert "do not outlive a process" in state.closed["targets"]["web1"]["message"]

@@ -34,11 +34,18 @@ class Book:
         self._subscribers = list(subscribers)
         self._redactor = redactor
         self._seq = 0
+        self._noted: list[Event] = []
+        self._moment = 0.0
         self._wall = clock.now()
         self._mono = clock.monotonic()
 
     def now(self) -> float:
-        """The run's clock: the wall clock of its start, which no clock jump moves."""
+        """The run's clock: the wall clock of its start, which no clock jump moves.
+
+        It stands while something is noted: what follows from that happens at the same time.
+        """
+        if self._noted:
+            return self._moment
         return self._wall + self._clock.monotonic() - self._mono
 
     def replay(self, names: Names, records: Sequence[Record]) -> None:
@@ -47,19 +54,44 @@ class Book:
         self._wall = max(self._wall, self.state.latest)
         self._seq = records[-1].seq
 
-    def publish(self, events: Sequence[Event]) -> list[Record]:
+    def note(self, events: Sequence[Event]) -> None:
+        """Take in what has happened; it is written with the next that is published.
+
+        So an end and the beginnings that follow from it share one write to the disk.
+        """
+        self._moment = seconds(self._time())
+        self._noted += self._masked(events)
+        for event in self._noted[-len(events) :]:
+            self.state.apply(event, self._moment)
+
+    @property
+    def noted(self) -> bool:
+        """Whether something waits to be written."""
+        return bool(self._noted)
+
+    def publish(self, events: Sequence[Event] = ()) -> list[Record]:
         """Record events durably, then let everybody see those that stuck. Raises RecordError."""
-        redactor = self._redactor()
-        masked = [Event(event.key, redactor.json(event.data)) for event in events]  # type: ignore[arg-type]
-        time = datetime.fromtimestamp(self.now(), UTC).isoformat(timespec="microseconds")
-        at = seconds(time)
-        records = self._journal.record(self.state.run, masked, time=time.replace("+00:00", "Z"))
+        if not (events or self._noted):
+            return []
+        time = self._time()
+        noted, self._noted = self._noted, []
+        records = self._journal.record(
+            self.state.run, [*noted, *self._masked(events)], time=time.replace("+00:00", "Z")
+        )
         self._audit.append(records)
         if records and records[0].seq > self._seq + 1:
             self._foreign(before=records[0].seq)
+        at, known = seconds(time), {event.key for event in noted}
         for record in records:
-            self._take(record, at)
+            self._take(record, at, known=record.event.key in known)
         return records
+
+    def _time(self) -> str:
+        return datetime.fromtimestamp(self.now(), UTC).isoformat(timespec="microseconds")
+
+    def _masked(self, events: Sequence[Event]) -> list[Event]:
+        redactor = self._redactor()
+        return [Event(event.key, redactor.json(event.data)) for event in events]  # type: ignore[arg-type]
 
     def look(self) -> None:
         """Take in what other processes have written since."""
@@ -71,8 +103,9 @@ class Book:
                 return
             self._take(record, seconds(record.time))
 
-    def _take(self, record: Record, at: float) -> None:
-        self.state.apply(record.event, at)
+    def _take(self, record: Record, at: float, *, known: bool = False) -> None:
+        if not known:
+            self.state.apply(record.event, at)
         self._seq = record.seq
         self.tell(record)
 

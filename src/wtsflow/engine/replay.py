@@ -2,17 +2,21 @@
 
 ``decide`` knows more by heart than is written down: which steps it found to be over, in which
 order targets failed, what a loop goes through. All of that followed from the records as they were
-then. Rule: whoever takes up a run decides again at every time at which something was written, and
+then. Rule 1: whoever takes up a run decides again at every time at which something was written, and
 does nothing of it, so that it knows what the process before it knew.
+Rule 2: ends that were written together with what followed from them were known before that.
 """
 
 from collections.abc import Iterable
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, takewhile
 
 from wtsflow.engine.decide import decide
 from wtsflow.engine.scope import Names
 from wtsflow.model.record import Record
+
+ENDS = frozenset({"finished", "lost", "again", "detached", "attached"})
+"""What workers tell of their tasks."""
 
 
 def replay(names: Names, records: Iterable[Record]) -> None:
@@ -23,9 +27,21 @@ def replay(names: Names, records: Iterable[Record]) -> None:
         now = seconds(time)
         if wake <= now:
             decide(names, now)
-        for record in together:
+        ends, others = _parted(together)
+        for record in ends:
+            state.apply(record.event, now)
+        if ends and others:
+            decide(names, now)
+        for record in others:
             state.apply(record.event, now)
         wake = decide(names, now).wake
+
+
+def _parted(together: Iterable[Record]) -> tuple[list[Record], list[Record]]:
+    """The ends at the beginning of what was written together, and the rest."""
+    records = list(together)
+    ends = list(takewhile(lambda record: record.event.type in ENDS, records))
+    return ends, records[len(ends) :]
 
 
 def seconds(time: str) -> float:

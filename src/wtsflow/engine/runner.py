@@ -30,6 +30,7 @@ from wtsflow.ports import (
     AuditLog,
     Clock,
     Credentials,
+    Execution,
     Journal,
     ScriptSource,
     Subscriber,
@@ -94,6 +95,7 @@ class Runner:
         self._manner = manner or Manner()
         self._interrupt = interrupt or Interrupt()
         self._cancels: dict[str, threading.Event] = {}
+        self._kept: list[Execution] = []
         self._confirmed: dict[str, bool] = {}
         self._forgotten = False
         self._known = 0
@@ -157,10 +159,11 @@ class Runner:
     def _drive(self, first: Sequence[Event]) -> State:
         settling = self.state.closed is not None
         try:
-            self._book.publish(first)
+            self._publish(first)
             self._pick_up(settling=settling)
             while self._settling() if settling else self._turn():
                 pass
+            self._publish()
         except BaseException:
             self._inbox.close()
             self._give_up()
@@ -178,7 +181,7 @@ class Runner:
             return False
         decision = decide(self._names, self._book.now())
         if decision.verdict is not None:
-            self._book.publish([self._closed(decision.verdict)])
+            self._publish([self._closed(decision.verdict)])
             return False
         begin: list[tuple[Task, Mapping[str, Json]]] = []
         happened = list(decision.events)
@@ -189,8 +192,10 @@ class Runner:
             else:
                 happened.append(events.started(self.plan, task))
                 begin.append((task, ready))
+        if any(event.type == "finished" for event in happened):
+            self._publish()  # what is an end, and what follows from it, is told by the time alone
         if happened:
-            stuck = {record.event.key for record in self._book.publish(happened)}
+            stuck = {record.event.key for record in self._publish(happened)}
             for task, arguments in begin:
                 if f"started/{task.name}" in stuck:
                     self._perform(task, arguments)
@@ -206,14 +211,15 @@ class Runner:
             return False
         waiting = self.state.waiting.keys() - self.state.waited.keys()
         data: dict[str, Json] = {"until_ms": round(wake * 1000), "paths": sorted(waiting)}
-        self._book.publish([Event(f"parked/{self.state.counts['parked'] + 1}", data)])
+        self._publish([Event(f"parked/{self.state.counts['parked'] + 1}", data)])
         return True
 
     def _receive(self, patience: float) -> None:
-        came = self._inbox.take(patience)
+        if self._book.noted:
+            self._publish()
         happened: list[Event] = []
         ended: list[Ended] = []
-        for one in came:
+        for one in self._inbox.take(patience):
             if isinstance(one, Event):
                 happened.append(one)
             else:
@@ -221,12 +227,20 @@ class Runner:
                 ended.append(one)
                 happened += self._ended(one)
         if happened:
-            self._book.publish(happened)
+            self._book.note(happened)
         for one in ended:
             if one.trace is Trace.END:
                 self.state.remember(one.task.path, one.task.target, one.result.outputs)
-            for execution in one.kept:
-                execution.recorded()
+            self._kept += one.kept
+        if self._manner.confirm is not None:
+            self._publish()  # who is asked may take long
+
+    def _publish(self, events: Sequence[Event] = ()) -> list[Record]:
+        records = self._book.publish(events)
+        kept, self._kept = self._kept, []
+        for execution in kept:
+            execution.recorded()
+        return records
 
     # --- beginning ------------------------------------------------------------------------
 
@@ -292,7 +306,7 @@ class Runner:
         if self.state.counts["finished"] + self.state.counts["again"] > self._known:
             verdict = settle(self._names, self._book.now())
             number = self.state.counts["settled"] + 1
-            self._book.publish([Event(f"settled/{number}", events.judged(verdict))])
+            self._publish([Event(f"settled/{number}", events.judged(verdict))])
         return False
 
     def _ended(self, one: Ended) -> list[Event]:
@@ -358,14 +372,14 @@ class Runner:
                 "exit": wish.exit.label,
                 "level": int(wish.level),
             }
-            self._book.publish([Event(f"stopping/{int(wish.level)}", data)])
+            self._publish([Event(f"stopping/{int(wish.level)}", data)])
             if wish.level == Level.STOP:
                 for cancel in self._cancels.values():
                     cancel.set()
         if wish.level < Level.DETACH:
             return True
         left: dict[str, Json] = {"reason": wish.reason, "exit": wish.exit.label}
-        self._book.publish([Event(f"left/{self.state.counts['left'] + 1}", left)])
+        self._publish([Event(f"left/{self.state.counts['left'] + 1}", left)])
         return False
 
     def _give_up(self) -> None:
