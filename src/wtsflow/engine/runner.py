@@ -12,6 +12,7 @@ from pathlib import Path
 from wtsflow.engine import events
 from wtsflow.engine.book import Book
 from wtsflow.engine.check import unknowable, untold
+from wtsflow.engine.crew import Crew
 from wtsflow.engine.decide import decide, settle
 from wtsflow.engine.inbox import Inbox
 from wtsflow.engine.interrupt import Interrupt, Level, level_of
@@ -48,19 +49,11 @@ TIMES = 3
 """How often a step that may be repeated is begun again because its end was not known."""
 
 
-def daemon(work: Callable[[], None], name: str) -> None:
-    """Let a thread do it: a daemon, so that none that hangs keeps the process from ending.
-
-    Raises RuntimeError where the system gives no more threads.
-    """
-    threading.Thread(target=work, name=name, daemon=True).start()
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a run works with; ``spool`` is the folder for the output of this run's tasks.
 
-    ``spawn`` begins a worker that goes on beside the run's own thread.
+    ``spawn`` begins a worker that goes on beside the run's own thread; None: in a thread.
     """
 
     journal: Journal
@@ -72,7 +65,7 @@ class Parts:
     clock: Clock
     spool: Path
     subscribers: Sequence[Subscriber] = ()
-    spawn: Callable[[Callable[[], None], str], None] = daemon
+    spawn: Callable[[Callable[[], None], str], None] | None = None
 
 
 class Runner:
@@ -94,6 +87,8 @@ class Runner:
         self.state = State(run)
         self._manner = manner or Manner()
         self._interrupt = interrupt or Interrupt()
+        self._crew = Crew()
+        self._spawn = parts.spawn or self._crew.spawn
         self._cancels: dict[str, threading.Event] = {}
         self._kept: list[Execution] = []
         self._confirmed: dict[str, bool] = {}
@@ -170,6 +165,7 @@ class Runner:
             raise
         finally:
             self._inbox.close()
+            self._crew.close()
             hurried = self._interrupt.hurry is not None
             self._shop.sessions.close(*([1.0] if hurried else []))
         return self.state
@@ -193,7 +189,7 @@ class Runner:
                 happened.append(events.started(self.plan, task))
                 begin.append((task, ready))
         if any(event.type == "finished" for event in happened):
-            self._publish()  # what is an end, and what follows from it, is told by the time alone
+            self._publish()  # ends that follow from ends: their times tell who replays them apart
         if happened:
             stuck = {record.event.key for record in self._publish(happened)}
             for task, arguments in begin:
@@ -283,7 +279,7 @@ class Runner:
                 self._inbox.put(ended)
 
         try:
-            self.parts.spawn(body, f"task {task.name}")
+            self._spawn(body, f"task {task.name}")
         except RuntimeError as error:
             self._inbox.put(Ended(task, Result(Outcome.FAILED, f"nothing was sent: {error}")))
 
