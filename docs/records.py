@@ -216,4 +216,13 @@ KINDS: Mapping[str, Kind] = {
         "when a manifest with schedules cannot be read, once an hour",
         {"source": "the manifest's file", "message": "why"},
     ),
+    "pruned": Kind(
+        "pruned/<n>",
+        "before old runs are removed from the journal; a run's id of its own holds it",
+        {
+            "actor": "account, number and host of who removes them",
+            "runs": "of each: id, number and hash of its last record in the audit log, status, "
+            "start and end",
+        },
+    ),
 }

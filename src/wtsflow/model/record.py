@@ -57,7 +57,7 @@ class Event:
     ``again/<task>``; ``detached/<task>/<n>`` and ``attached/<task>/<n>``; ``skipped/<path>``;
     ``waiting/<path>`` and ``waited/<path>``; ``looped/<path>``; ``cancel/<n>``,
     ``stopping/<level>``; ``parked/<n>``, ``left/<n>``, ``resumed/<n>``; ``closed``,
-    ``settled/<n>``.
+    ``settled/<n>``; ``pruned/<n>``.
     """
 
     key: str
