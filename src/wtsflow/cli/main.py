@@ -49,6 +49,7 @@ COMMANDS = {
         Command("inventory", "Manage", "List targets, groups and host patterns"),
         Command("state", "Manage", "Back up, restore, check and prune what is kept of runs"),
         Command("doctor", "Manage", "Examine this machine: disk, journal, runs left behind"),
+        Command("env", "Manage", "List environments; compare what two of them would run"),
         Command("config", "Manage", "Show the settings and where each comes from"),
         Command("completion", "Manage", "Print the completion script of a shell"),
         Command("help", "Manage", "Explain a command, exit codes, the environment, formats"),

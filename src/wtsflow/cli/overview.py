@@ -73,6 +73,8 @@ FORMATS = (
     ("wtsflow.scripts.impact/1", "scripts impact"),
     ("wtsflow.inventory/1", "inventory list"),
     ("wtsflow.target/1", "inventory show"),
+    ("wtsflow.environments/1", "env list"),
+    ("wtsflow.contrast/1", "env diff"),
     ("wtsflow.config/1", "config show"),
 )
 

@@ -2,6 +2,7 @@
 
 from wtsflow.planning.bind import bind
 from wtsflow.planning.claims import claims
+from wtsflow.planning.contrast import Difference, contrast, unlike
 from wtsflow.planning.freeze import differences, freeze, thaw
 from wtsflow.planning.opening import opening
 from wtsflow.planning.outline import Node, Outline, outline
@@ -9,11 +10,13 @@ from wtsflow.planning.partial import Part, passed
 from wtsflow.planning.resolve import resolve, terms
 
 __all__ = [
+    "Difference",
     "Node",
     "Outline",
     "Part",
     "bind",
     "claims",
+    "contrast",
     "differences",
     "freeze",
     "opening",
@@ -22,4 +25,5 @@ __all__ = [
     "resolve",
     "terms",
     "thaw",
+    "unlike",
 ]
