@@ -6,8 +6,7 @@ Rule 2: what an earlier process began is picked up, never begun again on a guess
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from wtsflow.engine import events
 from wtsflow.engine.book import Book
@@ -17,6 +16,7 @@ from wtsflow.engine.decide import decide, settle
 from wtsflow.engine.inbox import Inbox
 from wtsflow.engine.interrupt import Interrupt, Level, level_of
 from wtsflow.engine.manner import Answer, Manner
+from wtsflow.engine.parts import Parts
 from wtsflow.engine.perform import Concealed, Ended, Trace, Workshop
 from wtsflow.engine.scope import Frame, Names
 from wtsflow.engine.sessions import Sessions
@@ -27,17 +27,9 @@ from wtsflow.model.expression import ExpressionError, fill
 from wtsflow.model.plan import Actor, Plan
 from wtsflow.model.record import Event, Outcome, Record, Result, Task
 from wtsflow.model.values import Json, Secret
-from wtsflow.ports import (
-    AuditLog,
-    Clock,
-    Credentials,
-    Execution,
-    Journal,
-    ScriptSource,
-    Subscriber,
-    Transport,
-    Verb,
-)
+from wtsflow.ports import Execution, Subscriber
+
+__all__ = ["Parts", "Runner"]
 
 CLOSING = 10.0
 """Seconds beyond the grace in which an execution that was asked to stop has to end."""
@@ -47,25 +39,6 @@ LOOK = 1.0
 
 TIMES = 3
 """How often a step that may be repeated is begun again because its end was not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a run works with; ``spool`` is the folder for the output of this run's tasks.
-
-    ``spawn`` begins a worker that goes on beside the run's own thread; None: in a thread.
-    """
-
-    journal: Journal
-    audit: AuditLog
-    scripts: ScriptSource
-    verbs: Mapping[str, Verb]
-    transports: Mapping[str, Callable[[], Transport]]
-    credentials: Credentials
-    clock: Clock
-    spool: Path
-    subscribers: Sequence[Subscriber] = ()
-    spawn: Callable[[Callable[[], None], str], None] | None = None
 
 
 class Runner:
@@ -195,7 +168,8 @@ class Runner:
             for task, arguments in begin:
                 if f"started/{task.name}" in stuck:
                     self._perform(task, arguments)
-            return True
+            if not len(begin) == len(happened) == len(stuck):
+                return True  # more happened than beginnings: something may follow
         if not self._cancels and self._parks(decision.wake):
             return False
         self._receive(decision.wake - self._book.now())
