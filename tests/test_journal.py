@@ -199,14 +199,6 @@ def test_it_flushes_every_commit(journal: SqliteJournal) -> None:
     assert journal._db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
 
 
-def test_a_journal_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "journal.sqlite"
-    with SqliteJournal(path) as journal:
-        journal._db.execute("PRAGMA user_version=99")
-    with pytest.raises(JournalError, match="newer wtsflow"):
-        SqliteJournal(path)
-
-
 def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     path.write_bytes(b"hello world, this is no database at all" * 100)
@@ -386,28 +378,6 @@ def test_what_the_log_holds_is_remembered(journal: SqliteJournal) -> None:
     journal.audited(RUN, 2)
     assert journal.unaudited() == []
     assert journal.heads() == [(RUN, 2, 2)]
-
-
-@pytest.mark.parametrize("path", sorted((Path(__file__).parent / "journals/v1").glob("*.sqlite")))
-def test_a_journal_of_every_release_can_be_read(path: Path, tmp_path: Path) -> None:
-    expected = json.loads(path.with_suffix(".json").read_text())
-    copy = tmp_path / "state" / "journal.sqlite"
-    copy.parent.mkdir(mode=0o700)
-    copy.write_bytes(path.read_bytes())
-    copy.chmod(0o600)
-    with SqliteJournal(copy) as journal:
-        found = {
-            run.run: [[r.seq, r.time, r.event.key, r.event.data] for r in journal.load(run.run)]
-            for run in journal.runs()
-        }
-        statuses = {run.run: run.status for run in journal.runs()}
-        assert journal.record("01NEW", [opened()], time=TIME)
-    assert found == expected["records"]
-    assert statuses == expected["statuses"]
-
-
-def test_there_are_frozen_journals() -> None:
-    assert list((Path(__file__).parent / "journals/v1").glob("*.sqlite"))
 
 
 def test_sqlite_itself_is_safe_for_threads() -> None:

@@ -28,11 +28,20 @@ _QUESTIONS: Mapping[str, str] = {
 
 
 def faults(db: sqlite3.Connection, *, quick: bool) -> Iterator[str]:
-    """Every finding as a sentence."""
-    check = "quick_check" if quick else "integrity_check"
-    for (said,) in db.execute(f"PRAGMA {check}({SHOWN})").fetchall():
-        if said != "ok":
-            yield f"the file is damaged: {' '.join(str(said).split())}"
+    """Every finding as a sentence; of a file whose pages are damaged, those only."""
+    damaged = list(_damage(db, "quick_check" if quick else "integrity_check"))
+    yield from damaged
+    if damaged:
+        return
     for sentence, question in _QUESTIONS.items():
         for (run,) in db.execute(f"{question} LIMIT {SHOWN}").fetchall():
             yield sentence.format(run)
+
+
+def _damage(db: sqlite3.Connection, check: str) -> Iterator[str]:
+    try:
+        for (said,) in db.execute(f"PRAGMA {check}({SHOWN})").fetchall():
+            if said != "ok":
+                yield f"the file is damaged: {' '.join(str(said).split())}"
+    except sqlite3.DatabaseError as error:
+        yield f"the file is damaged: {error}"
