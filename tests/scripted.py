@@ -166,6 +166,7 @@ def make(
     subscribers: tuple = (),
     parallel: int = 50,
     grace: float = 5.0,
+    check: bool = False,
 ) -> tuple[Runner, list[Record | Line]]:
     workflow = manifest.load(HEAD + text, "case.yaml")
     scripts = Scripts(interface or Interface())
@@ -181,6 +182,7 @@ def make(
         {pin: scripts.resolve(pin) for pin in workflow.pins()},
         parallel=parallel,
         grace=grace,
+        check=check,
     )
     seen: list[Record | Line] = []
     parts = Parts(
