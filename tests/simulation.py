@@ -48,6 +48,10 @@ class Simulation:
     parallel: int = 50
     passed: tuple[str, ...] = ()
     """Static paths of steps that the plan leaves out."""
+    before: "Simulation | None" = None
+    """The run that this one undoes."""
+    undone: tuple[str, ...] = ()
+    """What of it is taken back."""
     stop_at: float | None = None
     disk: float = 0.0
     """Seconds that it takes to write something down."""
@@ -82,6 +86,8 @@ class Simulation:
             inputs=self.inputs,
             parallel=self.parallel,
             passed=self.passed,
+            before=self.before,
+            undone=self.undone,
             stop_at=self.stop_at,
             disk=self.disk,
             workflow=self.workflow,
@@ -123,9 +129,16 @@ class Simulation:
             {},
             parallel=self.parallel,
             passed=self.passed,
+            undoes="before" if self.before else "",
+            undone=self.undone,
         )
         self.state = State("r")
         self.scope = Names(plan, self.state, dict(self.inputs), {"name": "me"})
+        if self.before:
+            known = replace(self.before, before=None, records=[], keys=[], log=[])
+            known._prepare()
+            replay(known.scope, self.before.records)
+            self.scope.before = known.scope
 
     def _drive(self, running: list[Running]) -> "Simulation":
         while self.verdict is None:

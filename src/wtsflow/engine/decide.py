@@ -6,20 +6,21 @@ Rule 3: when no target of a step is left, or more failed than ``max_failed`` all
 steps halts: what runs may end, handlers run, nothing else begins.
 Rule 4: ``finally`` is done once, on all targets, whatever happened before; in a run that was told
 to end, within ``plan.closing``.
-Rule 5: at most ``parallel`` tasks run at once; a task is begun by the record of its beginning.
+Rule 5: before ``finally``, a run that failed takes back what it did, where it says so.
+Rule 6: at most ``parallel`` tasks run at once; a task is begun by the record of its beginning.
 """
 
 from dataclasses import replace
 
 from wtsflow.engine import check, reach, timing
 from wtsflow.engine.course import Course, together
+from wtsflow.engine.decide_attempt import shortfall, tried_again
 from wtsflow.engine.decide_loop import looped, repeated
 from wtsflow.engine.decision import Decision
 from wtsflow.engine.loop import stopped
 from wtsflow.engine.scope import Frame, Names
-from wtsflow.engine.state import Attempt, State
+from wtsflow.engine.state import State
 from wtsflow.engine.status import (
-    BAD,
     ENDED,
     PENDING,
     Failure,
@@ -28,12 +29,12 @@ from wtsflow.engine.status import (
     skipped,
     untouched,
 )
+from wtsflow.engine.undo import judged, take_back
 from wtsflow.engine.verdict import Verdict, verdict
-from wtsflow.model.expression import ExpressionError, condition
 from wtsflow.model.plan import LOCAL
 from wtsflow.model.record import Event, Outcome
 from wtsflow.model.values import Json
-from wtsflow.model.workflow import Fallback, Group, Retry, Script, Share, Step, Then
+from wtsflow.model.workflow import Fallback, Group, Script, Share, Step, Then
 
 
 def decide(names: Names, now: float) -> Decision:
@@ -50,10 +51,19 @@ def _decided(walker: "_Walker", names: Names) -> Decision:
     if state.closed is not None:
         return walker.decision
     deadline = state.opened + (workflow.timeout or float("inf"))
-    main = walker.sequence(workflow.steps, Frame(deadline=deadline), fresh=state.stopping is None)
+    fresh = state.stopping is None
+    if names.before is not None:
+        undone = take_back(walker, ENDED, fresh=fresh)
+        if undone.done and not state.running:
+            walker.decision.verdict = verdict(names, undone)
+        return walker.decision
+    main = walker.sequence(workflow.steps, Frame(deadline=deadline), fresh=fresh)
     if not main.done or (state.stopping is not None and state.running):
         return walker.decision
-    sofar = verdict(names, main)
+    undone = take_back(walker, main, fresh=fresh)
+    if not undone.done:
+        return walker.decision
+    sofar = verdict(names, main, undone)
     ending = Frame(
         names={"run": check.ending(state.run, sofar.status, sofar.good, state.untold)},
         deadline=_closing(names),
@@ -62,7 +72,7 @@ def _decided(walker: "_Walker", names: Names) -> Decision:
     walker.final = not at_once
     final = walker.sequence(workflow.finally_, ending, fresh=not at_once)
     if final.done and not state.running:
-        walker.decision.verdict = verdict(names, main, final)
+        walker.decision.verdict = verdict(names, main, undone, final)
     return walker.decision
 
 
@@ -70,9 +80,11 @@ def settle(names: Names, now: float) -> Verdict:
     """Judge a run that is over anew, by what became known since; nothing is begun."""
     names.state.unlearn()
     walker = _Walker(names, now)
+    if names.before is not None:
+        return verdict(names, judged(names))
     main = walker.sequence(names.plan.workflow.steps, Frame(), fresh=False)
     final = walker.sequence(names.plan.workflow.finally_, Frame(), fresh=False)
-    return verdict(names, main, final)
+    return verdict(names, main, judged(names), final)
 
 
 def _closing(names: Names) -> float:
@@ -296,7 +308,7 @@ class _Walker:
                 unsettled.append(PENDING)
                 break
             open_ = fresh and not share.exceeded(len(tally.failed), len(members))
-            status = self._member(step, frame, path, member, fresh=open_)
+            status = self.member(step, frame, path, member, fresh=open_)
             if status.done and status.begun:
                 tally.settle(status)
                 self.setback = self.setback or bool(status.failed)
@@ -312,8 +324,10 @@ class _Walker:
     def _has_begun(self, path: str, target: str) -> bool:
         return target in self.state.attempts.get(path, ())
 
-    def _member(self, step: Step, frame: Frame, path: str, target: str, *, fresh: bool) -> Status:
+    def member(self, step: Step, frame: Frame, path: str, target: str, *, fresh: bool) -> Status:
         """How the step stands on one target."""
+        if step.undo is not None:
+            self.names.ran[path, target] = step, frame
         attempt = self.state.attempts.get(path, {}).get(target)
         name = f"{path}@{target}"
         if attempt is None:
@@ -332,51 +346,15 @@ class _Walker:
             if self.decision.free > 0:
                 self.decision.start(step, frame, path, target, attempt.number + 1)
             return PENDING
-        failure = self._judge(step, frame, path, target, attempt)
+        failure = shortfall(self.names, step, frame, attempt, (path, target))
         if failure is None:
             return Status(True, attempt.outcome, ended=attempt.ended or 0.0)
-        if fresh and self._again(step, frame, path, target, attempt):
+        if fresh and tried_again(self, step, frame, attempt, (path, target)):
             return PENDING
         bad = Status(
             True, failure.outcome, {target: failure}, halts=True, ended=attempt.ended or 0.0
         )
         return self.handled(step, frame, path, target, failure, bad)
-
-    def _judge(
-        self, step: Step, frame: Frame, path: str, target: str, attempt: Attempt
-    ) -> Failure | None:
-        """Why this attempt is not good enough, if it is not."""
-        if attempt.outcome in BAD:
-            return Failure(attempt.outcome, path, attempt.message)
-        until = step.retry.until if step.retry else None
-        if until is None or self.names.plan.check:
-            return None
-        scope = self.names.scope(
-            frame, target, outputs=dict(attempt.outputs), outcome=attempt.outcome
-        )
-        try:
-            if condition(until, scope):
-                return None
-            message = f"until: {until} did not hold after {attempt.number} attempts"
-        except ExpressionError as error:
-            message = f"until: {error.message}"
-        return Failure(Outcome.FAILED, path, message)
-
-    def _again(self, step: Step, frame: Frame, path: str, target: str, attempt: Attempt) -> bool:
-        """Begin the next attempt, or wait for its time. False: there is none."""
-        retry = step.retry or Retry(0)
-        good = attempt.outcome not in BAD
-        count = attempt.number - self.state.uncounted[f"{path}@{target}"]
-        if count > retry.times or not (good or attempt.repeatable):
-            return False
-        due = (attempt.ended or 0.0) + timing.back_off(retry, count)
-        if due > frame.deadline:
-            return False
-        if self.now < due:
-            self.decision.wake = min(self.decision.wake, due)
-        elif self.decision.free > 0:
-            self.decision.start(step, frame, path, target, attempt.number + 1)
-        return True
 
 
 def _handler(step: Step, outcome: str) -> tuple[str, Fallback | None]:

@@ -26,6 +26,10 @@ class Walk(Protocol):
         """How a step stands for one item."""
         ...
 
+    def member(self, step: Step, frame: Frame, path: str, target: str, *, fresh: bool) -> Status:
+        """How a step stands on one target."""
+        ...
+
     def rested(self, frame: Frame, path: str, until: float, owner: str) -> bool:
         """Whether the time has come."""
         ...

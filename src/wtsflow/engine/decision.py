@@ -11,7 +11,6 @@ from wtsflow.model.record import Event, Outcome, Task
 from wtsflow.model.values import Json
 from wtsflow.model.workflow import Step
 
-
 PASSED = "passed over on request"
 """Why a step was skipped that the plan leaves out: ``--start-at``, ``--tags``."""
 
@@ -91,6 +90,13 @@ class Decision:
         """Record that a step is not wanted; for the items of a loop, the plan alone says so."""
         if once:
             self.events.append(Event(f"skipped/{path}", {"reason": PASSED}))
+
+    def leave(self, name: str, reason: str) -> None:
+        """Record, once, that something is not taken back."""
+        if name not in self.names.state.skipped:
+            event = Event(f"skipped/{name}", {"reason": reason})
+            if event not in self.events:
+                self.events.append(event)
 
     def rest(self, path: str, until: float, deadline: float, owner: str) -> None:
         """Wait durably: the time to go on is a record, not a sleeping thread.

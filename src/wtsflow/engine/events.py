@@ -81,6 +81,7 @@ def judged(verdict: "Verdict") -> dict[str, Json]:
             name: {"outcome": f.outcome, "step": f.path, "message": f.message}
             for name, f in verdict.targets.items()
         },
+        **({"undo": dict(verdict.undo)} if verdict.undo else {}),
     }
 
 

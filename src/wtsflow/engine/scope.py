@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wtsflow.engine.check import Untold, told
 from wtsflow.engine.loop import labels
@@ -13,6 +13,9 @@ from wtsflow.model.plan import LOCAL, Plan
 from wtsflow.model.record import Outcome
 from wtsflow.model.values import Json
 from wtsflow.model.workflow import Step, walk
+
+if TYPE_CHECKING:
+    from wtsflow.engine.undo import Undoing
 
 KEYS = re.compile(r"\[[^\]]*\]")
 """What a path of the run has more than the static path of its step."""
@@ -85,6 +88,12 @@ class Names:
     values: Mapping[str, Json]
     actor: Mapping[str, Json]
     mask: Callable[[str], str] = str
+    before: "Names | None" = None
+    """Of a run that undoes another one: the other's."""
+    undoing: "Undoing | None" = None
+    """What the run takes back, once that is known."""
+    ran: dict[tuple[str, str], tuple[Step, Frame]] = field(default_factory=dict)
+    """Where each step that can be undone ran, by path and target."""
     paths: dict[str, Step] = field(init=False)
     targets: dict[str, Json] = field(init=False)
     steps: dict[str, Step] = field(init=False)
@@ -117,7 +126,7 @@ class Names:
             "ticket": {"id": self.plan.ticket},
             "actor": self.actor,
             "run": {"id": self.state.run},
-            "steps": _Steps(self, frame, target),
+            "steps": _Steps(self.before or self, frame, target),
             **frame.names,
             **more,
         }

@@ -24,6 +24,9 @@ class Attempt:
     outcome: str = ""
     message: str = ""
     stop: str = ""
+    first: int = 0
+    last: int = 0
+    """Which events of the run its beginning and its end were: time alone orders nothing."""
     begun: bool = True
     """False: it ended before anything was sent to its target."""
     deadline: float = 3600.0
@@ -78,6 +81,8 @@ class State:
     """Its process let go of it on request."""
     counts: Counter[str] = field(default_factory=Counter)
     """How many events of each type there were."""
+    events: int = 0
+    """How many there were."""
     numbers: dict[str, int] = field(default_factory=dict)
     """``path@target`` → the number of its next attempt, where earlier ones never began."""
     uncounted: Counter[str] = field(default_factory=Counter)
@@ -99,6 +104,7 @@ class State:
     def apply(self, event: Event, at: float) -> None:
         """Take in one recorded event, which happened at ``at``."""
         self.counts[event.type] += 1
+        self.events += 1
         self.latest = max(self.latest, at)
         match event.type:
             case "opened":
@@ -147,6 +153,7 @@ class State:
     def _start(self, event: Event, at: float) -> None:
         path, target, number = split(event.subject)
         attempt = Attempt(number, started=at)
+        attempt.first = self.events
         attempt.deadline = float(str(event.data.get("deadline_ms") or 3_600_000)) / 1000
         self.attempts.setdefault(path, {})[target] = attempt
         self.running += 1
@@ -163,6 +170,7 @@ class State:
             attempt = known
             self.running -= known.running
         attempt.ended = at
+        attempt.last = self.events
         attempt.lost = event.type == "lost"
         attempt.outcome = str(event.data.get("outcome") or Outcome.UNKNOWN)
         attempt.message = str(event.data.get("message") or event.data.get("reason") or "")

@@ -5,13 +5,14 @@ some not is ``partial`` (9); else all bad with one cause is that cause's code; m
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wtsflow.engine.scope import KEYS, Names
 from wtsflow.engine.status import Failure, Status, merged
 from wtsflow.errors import Exit
 from wtsflow.model.plan import LOCAL
 from wtsflow.model.record import Outcome
+from wtsflow.model.values import Json
 
 EXITS: Mapping[str, Exit] = {
     Outcome.SUCCESS: Exit.SUCCESS,
@@ -24,6 +25,7 @@ EXITS: Mapping[str, Exit] = {
 }
 
 UNDONE = "the run stopped before its remaining steps"
+TAKEN_BACK = "what was done there was taken back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Verdict:
     status: str
     exit: Exit
     targets: Mapping[str, Failure]
+    undo: Mapping[str, Json] = field(default_factory=dict)
+    """What was taken back, and what was not; empty where nothing was to be."""
 
     @property
     def good(self) -> bool:
@@ -41,7 +45,7 @@ class Verdict:
 
 
 def verdict(names: Names, *parts: Status) -> Verdict:
-    """Judge a run by the status of its steps (and of its ``finally``)."""
+    """Judge a run by the status of its steps, of what it took back, and of its ``finally``."""
     whole = merged(parts)
     state = names.state
     targets: dict[str, Failure] = {}
@@ -51,11 +55,26 @@ def verdict(names: Names, *parts: Status) -> Verdict:
     for target in whole.unfinished:
         targets[target] = Failure(Outcome.SKIPPED, "", UNDONE)
     targets.update(whole.failed)
+    work = names.undoing
+    if work and names.before is None and parts[0].halts:
+        back = Failure(Outcome.SKIPPED, "", TAKEN_BACK)
+        done = {deed.target for deed in work.over}
+        targets.update({t: back for t in done if targets[t].outcome == Outcome.SUCCESS})
     status, code = _judge(targets, whole, _in_line(names))
+    if work and names.before is None and (bad := work.by_target(names)):
+        status, code = _not_taken_back(bad)
     if state.stopping is not None:
         code = Exit[str(state.stopping["exit"]).upper()]
         status = Outcome.TIMEOUT if code is Exit.TIMEOUT else Outcome.CANCELLED
-    return Verdict(str(status), code, dict(sorted(targets.items())))
+    said = work.said(names) if work else {}
+    return Verdict(str(status), code, dict(sorted(targets.items())), said)
+
+
+def _not_taken_back(failed: Mapping[str, Failure]) -> tuple[str, Exit]:
+    """Rule: what could not be taken back is worse than what failed before."""
+    if any(failure.outcome == Outcome.UNKNOWN for failure in failed.values()):
+        return Outcome.UNKNOWN, Exit.UNKNOWN
+    return Outcome.FAILED, Exit.FAILED
 
 
 def _in_line(names: Names) -> frozenset[str]:
@@ -63,7 +82,7 @@ def _in_line(names: Names) -> frozenset[str]:
     return frozenset(
         target
         for path, attempts in names.state.attempts.items()
-        if KEYS.sub("", path) in names.line
+        if names.before is not None or KEYS.sub("", path) in names.line
         for target in attempts
     ) - {LOCAL.name}
 

@@ -57,7 +57,7 @@ class Actor:
     host: str = ""
 
 
-ADDED = ("reattach", "closing", "environment", "check", "passed")
+ADDED = ("reattach", "closing", "environment", "check", "passed", "undoes", "undone")
 """Parts of a plan that older plans do not have."""
 
 
@@ -76,7 +76,9 @@ class Plan:
 
     ``environment`` is the one of the workspace that was asked for; ``check`` says that nothing may
     be changed: scripts only tell what they would do; ``passed`` are the static paths of the steps
-    that this run passes over (``--start-at``, ``--tags``).
+    that this run passes over (``--start-at``, ``--tags``). ``undoes`` is the run whose deeds are
+    taken back instead of performing the steps; ``undone`` names them in their order
+    (``path/undo@target``).
     """
 
     workflow: Workflow
@@ -93,6 +95,8 @@ class Plan:
     environment: str = ""
     check: bool = False
     passed: tuple[str, ...] = ()
+    undoes: str = ""
+    undone: tuple[str, ...] = ()
 
     def script_for(self, pin: str, target: str) -> PinnedScript:
         """The script that ``pin`` means on ``target``."""

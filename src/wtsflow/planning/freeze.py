@@ -87,6 +87,8 @@ _ADDED: Mapping[str, Callable[[Any], Any]] = {
     "environment": str,
     "check": bool,
     "passed": tuple,
+    "undoes": str,
+    "undone": tuple,
 }
 
 
