@@ -10,13 +10,12 @@ from wtsflow.cli import complete
 from wtsflow.cli.common import Format, document, note, out, stop
 from wtsflow.cli.kept import driven as performed, find_run, mapping
 from wtsflow.cli.performing import Driving, OnUnknown, RunFormat, driven
-from wtsflow.cli.request import Request, closing_on_error, given_again, opened
+from wtsflow.cli.request import closing_on_error, opened
 from wtsflow.engine.interrupt import Level
-from wtsflow.errors import Exit, InvalidError
+from wtsflow.errors import Exit
 
 if TYPE_CHECKING:
     from wtsflow.app import App
-    from wtsflow.model.plan import Plan
     from wtsflow.model.values import Json
 
 POLL = 0.2
@@ -91,14 +90,7 @@ def _ended(app: "App", run: str) -> bool:
 
 def _take_over(app: "App", run: str, how: Driving) -> None:
     """Perform the end of a run whose process is gone."""
-
-    def answer(plan: "Plan") -> "Mapping[str, Json]":
-        return given_again(plan, Request(""), secrets=True)
-
-    try:
-        prepared = app.reopen(run, answer, as_planned=True)
-    except InvalidError as error:
-        raise InvalidError(f"its plan cannot be read: {error.message}", cure=error.cure) from None
+    prepared = app.ended(run)
     drive = Driving(how.format, how.park, OnUnknown.STOP)
     driven(
         app,

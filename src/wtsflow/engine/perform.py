@@ -61,6 +61,7 @@ class Workshop:
     show: Show
     note: Note
     concealed: Concealed
+    withhold: bool = False
 
     def perform(
         self, task: Task, arguments: Mapping[str, Json], cancelled: threading.Event
@@ -200,6 +201,8 @@ class TaskTools:
         return self._cancelled.is_set()
 
     def output(self, stream: str, data: bytes) -> None:
+        if self._workshop.withhold:
+            return
         redactor, lines = self._stream(stream)
         self._keep(stream, redactor.feed(data), lines)
 

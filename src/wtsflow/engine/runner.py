@@ -42,7 +42,10 @@ TIMES = 3
 
 
 class Runner:
-    """One run. ``values`` are the inputs with their secrets; ``actor`` is who began it."""
+    """One run. ``values`` are the inputs with their secrets; ``actor`` is who began it.
+
+    ``withhold``: output is neither shown nor kept, for it may hold secrets that nobody gave.
+    """
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class Runner:
         values: Mapping[str, Json],
         interrupt: Interrupt | None = None,
         manner: Manner | None = None,
+        withhold: bool = False,
     ) -> None:
         self.plan = plan
         self.parts = parts
@@ -100,6 +104,7 @@ class Runner:
             show=self._inbox.show,
             note=self._inbox.put,
             concealed=concealed,
+            withhold=withhold,
         )
 
     @property
