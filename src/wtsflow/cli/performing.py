@@ -10,6 +10,7 @@ from wtsflow.cli.common import document, frame, note, stop
 from wtsflow.cli.production import confirm
 from wtsflow.cli.request import closing_on_error
 from wtsflow.cli.signals import heeding
+from wtsflow.cli.waiting import shown_by
 from wtsflow.engine.interrupt import Interrupt
 from wtsflow.engine.manner import Answer, Manner
 from wtsflow.model.record import Record, Task
@@ -101,6 +102,7 @@ def driven(
     interrupt = Interrupt()
     with ExitStack() as stack:
         watcher = stack.enter_context(_watcher(app, prepared, how, history))
+        shown_by(app, watcher)
         stack.enter_context(heeding(interrupt))
         manner = Manner(
             park=how.park,

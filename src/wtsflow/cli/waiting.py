@@ -1,9 +1,10 @@
 """Waiting at the command line for targets that another run has: who it is, for how long yet."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from wtsflow.cli.common import frame, note, write
-from wtsflow.locks import Patience, Takeover, Waiting, lasting, sentence
+from wtsflow.locks import Patience, Takeover, Waiting, lasting
 from wtsflow.model.terminal import cut, visible
 
 if TYPE_CHECKING:
@@ -18,10 +19,30 @@ CLEAR = "\r\x1b[2K"
 
 def patience(app: "App", wait: float) -> Patience:
     """Wait so many seconds, and say on standard error who is waited for."""
-    return Patience(wait, _Teller(app))
+    return Patience(wait, Teller(app))
 
 
-class _Teller:
+def shown_by(app: "App", watcher: object) -> None:
+    """Let a live display say who is waited for, where there is one."""
+    if app.patience and isinstance(app.patience.report, Teller):
+        app.patience.report.notice = getattr(watcher, "notice", None)
+
+
+def progress(said: Waiting, now: float) -> str:
+    """``waiting for web01, 4m 10s left: ada has it for 3m 05s (disk, INC1), run 01J…``."""
+    first, more = said.obstacles[0], len(said.obstacles) - 1
+    who = first.holder
+    name = first.name + (f" and {first.count - 1} more" if first.count > 1 else "")
+    what = ", ".join(filter(None, (who.workflow, who.ticket)))
+    has = "waits for it before us" if first.waiting else "has it"
+    also = f", and {more} more run{'s' if more > 1 else ''}" if more else ""
+    return (
+        f"waiting for {name}, {lasting(said.left)} left: {who.actor} {has} "
+        f"for {lasting(now - who.since)} ({what}), run {who.run}{also}"
+    )
+
+
+class Teller:
     """On a terminal one line that changes; elsewhere a line for each change, and now and then."""
 
     def __init__(self, app: "App") -> None:
@@ -29,6 +50,8 @@ class _Teller:
         stream: TextIO | None = frame().stderr
         self._stream = stream
         self._live = stream is not None and stream.isatty() and not frame().quiet
+        self.notice: Callable[[str], bool] | None = None
+        """Shows a line in a live display, where there is one: it would write over ours."""
         self._said: tuple[str, ...] = ()
         self._last = float("-inf")
 
@@ -46,9 +69,9 @@ class _Teller:
         if runs == self._said and now - self._last < (BEAT if self._live else AGAIN):
             return
         self._said, self._last = runs, now
-        more = f", and {len(runs) - 1} more" if len(runs) > 1 else ""
-        text = sentence(said.obstacles[0], self._app.clock.now())
-        text = f"waiting, at most {lasting(said.left)} more: {text}{more}"
+        text = progress(said, self._app.clock.now())
+        if self.notice and self.notice(text):
+            return
         if self._live and self._stream is not None:
             self._stream.write(CLEAR + cut(visible(text), max(1, frame().width - 1)))
             self._stream.flush()
@@ -57,6 +80,8 @@ class _Teller:
 
     def _clear(self) -> None:
         """Take the line that changes off the screen."""
+        if self._said and self.notice and self.notice(""):
+            self._said = ()
         if self._live and self._said and self._stream is not None:
             self._stream.write(CLEAR)
             self._stream.flush()

@@ -81,6 +81,7 @@ class Console:
         self._width = size[0] if size else width
         self._size = size
         self._progress = Progress.of(plan)
+        self._notice = ""
         self._rows: list[str] = []
         self._held = 0
         self._last: dict[tuple[str, str], str] = {}
@@ -154,6 +155,14 @@ class Console:
             finally:
                 if live:
                     self._begin()
+
+    def notice(self, text: str) -> bool:
+        """Show this in the live area until something else, or nothing, is said; False: no area."""
+        with self._pace.lock:
+            self._notice = visible(text)
+            live = self._screen is not None
+        self._pace.touch()
+        return live
 
     def __call__(self, seen: Record | Line) -> None:
         with self._pace.lock:
@@ -328,6 +337,9 @@ class Console:
 
     def _area(self, columns: int, lines: int) -> list[Spans]:
         drawn = area(self.tally, self._progress, self._last, self._clock.now(), (columns, lines))
+        if self._notice:  # a terminal that echoes ^C behind it must not begin a new line
+            notice: Spans = [(f"  {self._notice}", "yellow")]
+            drawn = [*(drawn or [[("─" * columns, "dim")]]), words.clipped(notice, columns - 3)]
         if not self._plain:
             return drawn
         return [[(text.translate(ASCII), names) for text, names in line] for line in drawn]
