@@ -25,7 +25,7 @@ class Wire:
         self.pieces: list[Piece] = []
 
     def send(self, data: bytes) -> None:
-        if b"\nrun " not in data:
+        if b" run " not in data:
             return
         mark = b"\x1e" + data.split(b"\n")[0] + b" "
         streams = {

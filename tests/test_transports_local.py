@@ -52,7 +52,7 @@ def test_scripts_get_the_environment_that_was_handed_in() -> None:
 @posix
 def test_a_full_place_is_left_for_another(tmp_path: Path) -> None:
     """Nothing can be written in TMPDIR; the state goes where there is room."""
-    environment = {"PATH": os.defpath, "TMPDIR": "/proc", "XDG_RUNTIME_DIR": str(tmp_path / "gone")}
+    environment = {"PATH": os.defpath, "TMPDIR": "/proc", "XDG_RUNTIME_DIR": str(tmp_path)}
     session = Local(environment=environment).connect(LOCAL, Chain(()))
     try:
         assert run(session, 'echo "${WTS_OUTPUT%/wtsflow*}"').stdout == b"/tmp\n"
@@ -61,8 +61,9 @@ def test_a_full_place_is_left_for_another(tmp_path: Path) -> None:
 
 
 @posix
-def test_memory_comes_before_disk(tmp_path: Path) -> None:
-    environment = {"PATH": os.defpath, "XDG_RUNTIME_DIR": str(tmp_path)}
+def test_the_place_for_state_can_be_chosen(tmp_path: Path) -> None:
+    """But not where a logout empties it while the script runs on: the full place's test."""
+    environment = {"PATH": os.defpath, "TMPDIR": str(tmp_path), "XDG_RUNTIME_DIR": "/run"}
     session = Local(environment=environment).connect(LOCAL, Chain(()))
     assert run(session, 'echo "$WTS_OUTPUT"').stdout.startswith(f"{tmp_path}/wtsflow-".encode())
     session.close()
@@ -77,7 +78,7 @@ def test_results_that_nobody_received_are_forgotten_after_a_week(tmp_path: Path)
         folder.mkdir()
     for folder in (old, other):
         os.utime(folder, (0, 0))
-    transport = Local(environment={"PATH": os.defpath, "XDG_RUNTIME_DIR": str(tmp_path)})
+    transport = Local(environment={"PATH": os.defpath, "TMPDIR": str(tmp_path)})
 
     def forgotten() -> bool:
         session = transport.connect(LOCAL, Chain(()))

@@ -77,6 +77,8 @@ class Exited:
 
     ``signal`` is a name such as ``SEGV``. ``stop`` is set only when it was asked to stop or the
     target enforced the deadline (``timed_out``). ``output`` is the content of ``$WTS_OUTPUT``.
+    ``missing`` says what of the output streams was not kept while nobody could read them; empty
+    when every byte came.
     """
 
     code: int | None
@@ -84,6 +86,7 @@ class Exited:
     stop: Stop | None = None
     timed_out: bool = False
     output: bytes = b""
+    missing: str = ""
 
 
 Signal: TypeAlias = Output | Idle | Exited

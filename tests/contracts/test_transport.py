@@ -466,7 +466,7 @@ def test_what_was_finished_while_nobody_listened_is_kept(own: Callable[[], Sessi
     gate.touch()
     (folder,) = (Path(path) for path in folders(given.marker) if path.endswith(".d"))
     assert eventually((folder / "code").exists)
-    assert eventually(lambda: (folder / "code").read_text() == "6\n")
+    assert eventually(lambda: (folder / "code").read_text() == "1 6 0 -\n")
     gate.unlink()
     assert (folder / "out").read_bytes() == b"one\ntwo\n"
     for path in folders(given.marker):
@@ -506,7 +506,9 @@ def test_nothing_stays_on_the_target(own: Callable[[], Session]) -> None:
     session = own()
     given = [script(f'echo {n}; echo x >"$WTS_OUTPUT"') for n in range(3)]
     for each in given:
-        finish(session.start(each))
+        execution = session.start(each)
+        finish(execution)
+        execution.recorded()
     state = [path for each in given for path in folders(each.marker)]
     assert state
     assert all(Path(path).stat().st_mode & 0o077 == 0 for path in state if path.endswith(".d"))

@@ -69,8 +69,11 @@ def finish(execution: Execution) -> Done:
 
 
 def run(session: Session, text: str | bytes, **given: object) -> Done:
-    """Start a script and wait for its end."""
-    return finish(session.start(script(text, **given)))
+    """Start a script, wait for its end, and let the target forget it."""
+    execution = session.start(script(text, **given))
+    done = finish(execution)
+    execution.recorded()
+    return done
 
 
 def outputs(execution: Execution) -> Iterator[Output]:

@@ -1,9 +1,16 @@
 """Our side of one supervisor: commands out, output and records in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from wtsflow.errors import ConnectError, PinMismatch, SessionLost, WtsflowError
+from wtsflow.errors import (
+    ConnectError,
+    NotBegun,
+    PinMismatch,
+    SessionLost,
+    Vanished,
+    WtsflowError,
+)
 from wtsflow.ports import RunScript
 from wtsflow.transports import supervisor
 from wtsflow.transports.become import Account
@@ -14,7 +21,7 @@ STREAMS: tuple[Stream, ...] = ("stdout", "stderr")
 _EXCERPT = 300
 
 
-@dataclass
+@dataclass(eq=False)
 class Supervisor:
     """A supervisor at the end of a wire. ``token`` begins its records."""
 
@@ -30,10 +37,14 @@ class Supervisor:
         self.records = {stream: Records(self.token) for stream in STREAMS}
 
     def send(self, data: bytes) -> None:
-        """Send a command; the first also introduces us. Raises Ended."""
-        greeting = f"{self.token}\n".encode() if self.fresh else b""
+        """Send a command; the first also introduces us. Raises Ended.
+
+        It stands on a line of its own and shows the token: what a script has not read of its
+        standard input comes before it, and must not be taken for a command.
+        """
+        greeting = f"{self.token}\n" if self.fresh else "\n"
         self.fresh = False
-        self.wire.send(greeting + data)
+        self.wire.send(f"{greeting}{self.token} ".encode() + data)
 
     def read(self, seconds: float) -> list[tuple[Stream, bytes | Said]]:
         """Output and records in the order of each stream; empty when nothing came. Raises Ended."""
@@ -87,7 +98,7 @@ def _excerpt(noise: bytes) -> str:
 
 
 class Refusal(Exception):
-    """The supervisor did not begin; its words say why."""
+    """The supervisor did not begin, or knows of nothing to pick up; its words say why."""
 
     def __init__(self, words: tuple[str, ...]) -> None:
         super().__init__(*words)
@@ -96,6 +107,10 @@ class Refusal(Exception):
     def error(self, place: str, job: RunScript) -> WtsflowError:
         """What to raise about it: in each case nothing ran now."""
         match self.words:
+            case ("never",):
+                return NotBegun(f"{place}: {job.name} never began there")
+            case ("gone", *why):
+                return gone(why, place, job)
             case ("again",):
                 return SessionLost(
                     f"{place}: {job.name} was begun there before under this attempt's name",
@@ -106,5 +121,30 @@ class Refusal(Exception):
             case _:
                 return ConnectError(
                     f"{place} has no folder to keep the script in",
-                    cure="free some space in $XDG_RUNTIME_DIR, $TMPDIR, /tmp or /dev/shm there",
+                    cure="free some space in $TMPDIR, /tmp, /var/tmp or /dev/shm there",
                 )
+
+
+_GONE = {
+    "boot": "the machine was started anew after that",
+    "folder": "its folder is no longer there",
+    "owner": "what is known of it belongs to another account",
+    "old": "results are kept for a week, and it was longer ago",
+    "input": "the connection went before all of its standard input was there, so it was ended",
+}
+
+
+def gone(words: Sequence[str], place: str, job: RunScript) -> Vanished:
+    """What to raise when the end of a script cannot be known; ``words`` say why."""
+    match words:
+        case ("dead", count):
+            left = f"{count} of its processes still run" if int(count) else "nothing of it runs now"
+            why = f"its supervisor was killed, and {left}"
+        case (word,):
+            why = _GONE.get(word, word)
+        case _:
+            why = "nothing is known of it"
+    return Vanished(
+        f"{place}: how {job.name} ended cannot be known: {why}",
+        cure="look on the target before running it again",
+    )

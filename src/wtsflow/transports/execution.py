@@ -1,16 +1,16 @@
-"""A script under a supervisor, from its beginning to its end."""
+"""A script under a supervisor, from its beginning, or from where it is picked up, to its end."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Protocol
 
-from wtsflow.errors import SessionLost
+from wtsflow.errors import SessionLost, WtsflowError
 from wtsflow.model.record import Stop
 from wtsflow.ports import Exited, Idle, Output, RunScript, Signal
 from wtsflow.transports import signals, supervisor
 from wtsflow.transports.become import Account
-from wtsflow.transports.channel import STREAMS, Supervisor
+from wtsflow.transports.channel import STREAMS, Supervisor, gone
 from wtsflow.transports.supervisor import Said
 from wtsflow.transports.wire import Ended, Stream
 
@@ -36,8 +36,16 @@ class Keeper(Protocol):
     place: str
     monotonic: Callable[[], float]
 
+    def hold(self, helper: Supervisor) -> None:
+        """A supervisor's work is finished, but it still keeps the result."""
+        ...
+
     def release(self, helper: Supervisor) -> None:
-        """Take a supervisor back whose work is finished."""
+        """Take a supervisor back that has nothing to do or to keep."""
+        ...
+
+    def pick_up(self, job: RunScript, received: Mapping[Stream, int]) -> Supervisor:
+        """A supervisor that goes on with what another one began, after these bytes."""
         ...
 
     def abandon(self, helper: Supervisor) -> None:
@@ -50,17 +58,28 @@ class Keeper(Protocol):
 
 
 class SupervisedExecution:
-    """A script under a supervisor; fulfils :class:`~wtsflow.ports.Execution`."""
+    """A script under a supervisor; fulfils :class:`~wtsflow.ports.Execution`.
 
-    def __init__(self, session: Keeper, helper: Supervisor, job: RunScript) -> None:
+    ``received``: it was picked up, after so many bytes of each stream.
+    """
+
+    def __init__(
+        self,
+        session: Keeper,
+        helper: Supervisor,
+        job: RunScript,
+        received: Mapping[Stream, int] | None = None,
+    ) -> None:
         self._session = session
         self._helper = helper
         self._job = job
         self._lock = threading.Lock()
         self._state = _Ending(session.monotonic)
+        self._received = dict(received) if received else dict.fromkeys(STREAMS, 0)
         self._over = False
+        self._kept = False
         self._waiting: list[Signal] = []
-        if len(job.stdin) > SMALL:
+        if received is None and len(job.stdin) > SMALL:
             threading.Thread(target=self._pump, daemon=True).start()
 
     def __iter__(self) -> Iterator[Signal]:
@@ -86,7 +105,17 @@ class SupervisedExecution:
             self._session.abandon(self._helper)
 
     def recorded(self) -> None:
-        """Nothing to do: the target was told when the end came."""
+        """The target need not keep the result any more, and its supervisor is free again."""
+        with self._lock:
+            kept, self._kept = self._kept, False
+        if not kept:
+            return
+        try:
+            self._helper.send(supervisor.ACK)
+        except Ended:
+            self._session.abandon(self._helper)
+        else:
+            self._session.release(self._helper)
 
     def _next(self) -> list[Signal]:
         state = self._state
@@ -96,34 +125,54 @@ class SupervisedExecution:
             if state.stop_until is not None:
                 return self._finish(reuse=False)
             raise self._lost(end) from None
-        shown: list[Signal] = []
-        if items:
-            state.heard()
-        for stream, item in items:
-            output = state.see(stream, item)
-            if output:
-                shown.append(Output(stream, output))
-        if state.complete:
-            return [*shown, *self._finish(reuse=True)]
-        if state.must_drain():
+        shown = [
+            Output(stream, data) for stream, item in items if (data := state.see(stream, item))
+        ]
+        for output in shown:
+            self._received[output.stream] += len(output.data)
+        return [*shown, *self._further()] or [Idle()]
+
+    def _further(self) -> list[Signal]:
+        """What follows from how far it is now."""
+        state = self._state
+        if state.gone:
+            self._over = True
+            self._session.release(self._helper)
+            raise gone(state.gone, self._session.place, self._job)
+        if state.cut:
+            self._go_on()
+        elif state.complete:
+            return self._finish(reuse=True)
+        elif state.must_drain():
             threading.Thread(target=self._drain, daemon=True).start()
-        if state.hopeless():
+        elif state.hopeless():
             if state.torn:
                 raise self._lost(Ended("no answer came", lost=True))
-            return [*shown, *self._finish(reuse=False)]
-        return shown if items else [Idle()]
+            return self._finish(reuse=False)
+        return []
+
+    def _go_on(self) -> None:
+        """We read so late that the target no longer waited: ask it for the rest."""
+        self._session.abandon(self._helper)
+        try:
+            helper = self._session.pick_up(self._job, self._received)
+        except WtsflowError as error:
+            self._over = True
+            raise SessionLost(error.message, cure=error.cure) from error
+        self._state.resume()
+        with self._lock:
+            self._helper = helper
+            over = self._over
+        if over:
+            self._session.abandon(helper)
 
     def _finish(self, *, reuse: bool) -> list[Signal]:
         with self._lock:
             if self._over:
                 return []
-            self._over = True
+            self._over, self._kept = True, reuse
         if reuse:
-            try:
-                self._helper.wire.send(supervisor.ACK)
-                self._session.release(self._helper)
-            except Ended:
-                self._session.abandon(self._helper)
+            self._session.hold(self._helper)
         else:
             self._session.abandon(self._helper)
         return [self._state.exited()]
@@ -159,6 +208,7 @@ class SupervisedExecution:
                 if self._over or self._state.code is not None:
                     return
                 self._helper.wire.send(bytes(data[start : start + SMALL]))
+            self._helper.wire.send(supervisor.FED)
 
 
 class _Ending:
@@ -173,13 +223,19 @@ class _Ending:
         self._drained_at = 0.0
         self._draining = False
         self._timed_out = False
+        self._lost: list[str] = []
         self.code: int | None = None
         self.stop: Stop | None = None
         self.stop_until: float | None = None
+        self.cut = False
+        """Whether the target no longer sends here, because nobody read for long."""
+        self.gone: tuple[str, ...] = ()
+        """Why the end cannot be known, when that is so."""
 
-    def heard(self) -> None:
-        """Something came: what is still on its way is worth waiting for."""
-        self._heard_at = self._monotonic()
+    def resume(self) -> None:
+        """It goes on with another supervisor, which says everything again but the output."""
+        self.cut, self._output, self._draining = False, None, False
+        self._ended.clear()
 
     @property
     def torn(self) -> bool:
@@ -188,6 +244,8 @@ class _Ending:
 
     def see(self, stream: Stream, item: bytes | Said) -> bytes:
         """Take in one item; what of it is output."""
+        if item != _BEAT:
+            self._heard_at = self._monotonic()  # what is still on its way is worth waiting for
         if isinstance(item, bytes):
             if stream == "stderr" and self._output is not None:
                 self._output.append(item)
@@ -204,6 +262,12 @@ class _Ending:
                 self._output = []
             case ("end",):
                 self._ended.add(stream)
+            case supervisor.CUT:
+                self.cut = True
+            case ("lost", name):
+                self._lost.append(f"std{name}")
+            case ("gone", *why):
+                self.gone = tuple(why)
         return b""
 
     @property
@@ -246,4 +310,10 @@ class _Ending:
             stop=stop,
             timed_out=self._timed_out,
             output=b"".join(self._output or ()),
+            missing=f"of {' and '.join(self._lost)} only the first 64 MiB were kept for us"
+            if self._lost
+            else "",
         )
+
+
+_BEAT = Said(supervisor.BEAT)

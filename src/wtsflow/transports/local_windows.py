@@ -84,6 +84,7 @@ class WindowsSession:
         self, invocation: Invocation, *, age: float, stdout: int = 0, stderr: int = 0
     ) -> "WindowsExecution":
         """Not possible here: what another process began left no trace."""
+        del invocation, age, stdout, stderr
         raise Vanished("what was begun on this machine cannot be picked up again")
 
     def close(self) -> None:

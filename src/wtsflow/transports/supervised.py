@@ -2,16 +2,19 @@
 
 import threading
 import time
-from collections.abc import Callable
-from secrets import token_hex
+from collections.abc import Callable, Mapping
+from secrets import token_hex, token_urlsafe
 
-from wtsflow.errors import ConnectError, PlanError, SessionLost, Vanished, WtsflowError
+from wtsflow.errors import ConnectError, PlanError, SessionLost, WtsflowError
 from wtsflow.ports import CallCommand, Invocation, RunScript
 from wtsflow.transports import supervisor
 from wtsflow.transports.become import Account, argument_vector, log_in
 from wtsflow.transports.channel import Refusal, Supervisor
 from wtsflow.transports.execution import SMALL, SupervisedExecution
-from wtsflow.transports.wire import Ended, Open, Refused
+from wtsflow.transports.wire import Ended, Open, Refused, Stream
+
+MAKE_ROOM = 5.0
+"""Seconds after which a result that nobody writes down no longer occupies a channel."""
 
 
 class SupervisedSession:
@@ -46,6 +49,7 @@ class SupervisedSession:
         self._change = threading.Condition()
         self._idle: list[Supervisor] = []
         self._busy: set[int] = set()
+        self._held: list[Supervisor] = []
         self._closed = False
 
     def start(self, invocation: Invocation) -> SupervisedExecution:
@@ -54,43 +58,61 @@ class SupervisedSession:
         Raises PlanError for what cannot be run here, ConnectError, LoginError or PinMismatch when
         nothing was begun, SessionLost when that is not known.
         """
-        if isinstance(invocation, CallCommand):
-            raise PlanError(
-                f"{self.place} runs scripts; {invocation.name} is a command of an endpoint",
-                cure="reach the target by a transport that calls commands",
-            )
-        command = supervisor.run(invocation)
-        account = Account(invocation.run_as, invocation.password)
-        helper = self._take(account)
+        job = self._script(invocation)
+        command = supervisor.run(job)
+        helper = self._take(Account(job.run_as, job.password))
         try:
-            self._begin(helper, invocation, command)
+            self._begin(helper, job, command)
+            if len(job.stdin) <= SMALL:
+                self._feed(helper, job)
         except BaseException:
             self.abandon(helper)
             raise
-        return SupervisedExecution(self, helper, invocation)
+        return SupervisedExecution(self, helper, job)
 
     def attach(
         self, invocation: Invocation, *, age: float, stdout: int = 0, stderr: int = 0
     ) -> SupervisedExecution:
         """Pick up what was started before; see :meth:`wtsflow.ports.Session.attach`."""
-        raise Vanished(f"{self.place}: what was begun there cannot be picked up again")
+        job = self._script(invocation)
+        received: dict[Stream, int] = {"stdout": stdout, "stderr": stderr}
+        return SupervisedExecution(self, self.pick_up(job, received, age), job, received)
+
+    def _script(self, invocation: Invocation) -> RunScript:
+        if isinstance(invocation, CallCommand):
+            raise PlanError(
+                f"{self.place} runs scripts; {invocation.name} is a command of an endpoint",
+                cure="reach the target by a transport that calls commands",
+            )
+        return invocation
 
     def close(self) -> None:
-        """End the connection; what ran may live on, what was finished is removed there."""
+        """End the connection; what ran may live on, what was recorded is removed there."""
         with self._change:
             self._closed = True
-            idle, self._idle = self._idle, []
+            left = [*self._idle, *self._held]
+            self._idle, self._held = [], []
             self._change.notify_all()
-        for helper in idle:
+        for helper in left:
             helper.wire.close()
         self._closing()
 
     # --- for executions ---------------------------------------------------------------------
 
-    def release(self, helper: Supervisor) -> None:
-        """Take a supervisor back whose work is finished."""
+    def hold(self, helper: Supervisor) -> None:
+        """A supervisor's work is finished, but it still keeps the result."""
         with self._change:
             self._busy.discard(id(helper))
+            if not self._closed:
+                self._held.append(helper)
+            self._change.notify()
+        if self._closed:
+            helper.wire.close()
+
+    def release(self, helper: Supervisor) -> None:
+        """Take a supervisor back that has nothing to do or to keep."""
+        with self._change:
+            self._let_go(helper)
             if not self._closed:
                 self._idle.append(helper)
             self._change.notify()
@@ -101,8 +123,26 @@ class SupervisedSession:
         """Let a supervisor go that cannot be used again."""
         helper.wire.close()
         with self._change:
-            self._busy.discard(id(helper))
+            self._let_go(helper)
             self._change.notify()
+
+    def _let_go(self, helper: Supervisor) -> None:
+        self._busy.discard(id(helper))
+        if helper in self._held:
+            self._held.remove(helper)
+
+    def pick_up(
+        self, job: RunScript, received: Mapping[Stream, int], age: float = 0.0
+    ) -> Supervisor:
+        """A supervisor that goes on with what another one began, after these bytes."""
+        command = supervisor.attach(job.marker, age, received["stdout"], received["stderr"])
+        helper = self._take(Account(job.run_as, job.password))
+        try:
+            self._begin(helper, job, command)
+        except BaseException:
+            self.abandon(helper)
+            raise
+        return helper
 
     def control(self, account: Account, command: bytes, answer: str, seconds: float) -> list[str]:
         """Ask a supervisor beside the one that works; its answer's words, empty if none came."""
@@ -138,7 +178,9 @@ class SupervisedSession:
     def _take(self, account: Account) -> Supervisor:
         while True:
             with self._change:
-                self._change.wait_for(lambda: self._closed or len(self._busy) < self._limit)
+                while not self._change.wait_for(self._has_room, MAKE_ROOM):
+                    if self._held:
+                        self._held.pop(0).wire.close()
                 if self._closed:
                     raise ConnectError(f"{self.place}: the session is closed")
                 helper = self._idle_of(account)
@@ -164,6 +206,9 @@ class SupervisedSession:
                 self._busy.add(id(helper))
             return helper
 
+    def _has_room(self) -> bool:
+        return self._closed or len(self._busy) + len(self._held) < self._limit
+
     def _idle_of(self, account: Account) -> Supervisor | None:
         for helper in self._idle:
             if helper.account == account:
@@ -173,7 +218,7 @@ class SupervisedSession:
 
     def _spare(self) -> list[Supervisor]:
         """Idle supervisors of other accounts that must go to make room."""
-        over = len(self._busy) + len(self._idle) + 1 - self._limit
+        over = len(self._busy) + len(self._held) + len(self._idle) + 1 - self._limit
         spare, self._idle = self._idle[: max(0, over)], self._idle[max(0, over) :]
         return spare
 
@@ -181,12 +226,12 @@ class SupervisedSession:
         """The target takes fewer channels than was believed: wait for one from now on."""
         with self._change:
             self._busy.discard(id(ticket))
-            if not self._busy:
+            if not self._busy and not self._held:
                 raise ConnectError(
                     f"{self.place} opens no channel to run anything in",
                     cure="check MaxSessions and ForceCommand of its sshd",
                 )
-            self._limit = len(self._busy)
+            self._limit = len(self._busy) + len(self._held)
 
     def _open(self, account: Account) -> Supervisor:
         nonce = token_hex(8)
@@ -196,15 +241,12 @@ class SupervisedSession:
         except BaseException:
             wire.close()
             raise
-        return Supervisor(wire, account, token_hex(16))
+        return Supervisor(wire, account, token_urlsafe(12))
 
     def _begin(self, helper: Supervisor, job: RunScript, command: bytes) -> None:
-        small = job.stdin if len(job.stdin) <= SMALL else b""
         try:
             helper.send(command)
             helper.answer("go", self._patience, self.monotonic, both=True)
-            if small:
-                helper.wire.send(small)
         except Ended as end:
             if end.lost:
                 raise SessionLost(
@@ -217,3 +259,13 @@ class SupervisedSession:
             ) from None
         except Refusal as refusal:
             raise refusal.error(self.place, job) from None
+
+    def _feed(self, helper: Supervisor, job: RunScript) -> None:
+        try:
+            if job.stdin:
+                helper.wire.send(job.stdin + supervisor.FED)
+        except Ended as end:
+            raise SessionLost(
+                f"{self.place}: {end.reason} while {job.name} was given its standard input",
+                cure="look on the target whether it ran before running it again",
+            ) from None

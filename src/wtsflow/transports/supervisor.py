@@ -17,6 +17,9 @@ TICK = 0.2
 MAX_VALUE = 131_071
 """Linux refuses a single argument or variable of more bytes (MAX_ARG_STRLEN)."""
 
+SLACK = 2
+"""Seconds by which an attempt may be older than it is said to be."""
+
 SHORT = 4096
 """Bytes of a script that the supervisor reads by itself; a longer one is read by a process."""
 
@@ -27,9 +30,9 @@ _READ_ONLY = {"BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID"}
 
 
 @cache
-def text() -> str:
+def text(name: str = "supervisor.sh") -> str:
     """The supervisor as one line that may stand in single quotes in any login shell."""
-    source = resources.files(__package__).joinpath("supervisor.sh").read_text("utf-8")
+    source = resources.files(__package__).joinpath(name).read_text("utf-8")
     parts: list[str] = []
     for line in map(str.strip, source.splitlines()):
         if not line or line.startswith("#"):
@@ -71,6 +74,12 @@ def run(job: RunScript) -> bytes:
     return line + b"".join(map(_framed, values)) + content
 
 
+def attach(marker: str, age: float, stdout: int, stderr: int) -> bytes:
+    """The command that picks up what was begun ``age`` seconds ago, from these offsets on."""
+    line = f"attach {identity(marker)} {math.ceil(max(0.0, age)) + SLACK} {stdout} {stderr}\n"
+    return line.encode() + _framed(marker.encode()) + _framed(text("attach.sh").encode())
+
+
 def stop(marker: str, grace: float) -> bytes:
     """The command that ends an attempt's whole process tree."""
     ticks = math.ceil(max(0.0, grace) / TICK)
@@ -83,6 +92,16 @@ def drain(marker: str) -> bytes:
 
 
 ACK = b"ack\n"
+"""The command that says that the end of what was run, or picked up, has been written down."""
+
+FED = b"\n"
+"""What says that a script's whole input has come; before it, it sees no end of it."""
+
+CUT = ("cut",)
+"""The words of the record after which a stream goes on elsewhere: what came last may be torn."""
+
+BEAT = ("beat",)
+"""The words of the record that only asks whether somebody reads."""
 
 
 def _is_plain(content: bytes) -> bool:
@@ -156,12 +175,15 @@ class Records:
                 if end < 0:
                     self._held, data = data[start:], b""
                 else:
-                    words = data[start + len(self._mark) : end].decode("ascii", "replace").split()
+                    last = data.rfind(self._mark, start, end) + len(self._mark)
+                    words = tuple(data[last:end].decode("ascii", "replace").split())
                     data = data[end + 1 :]
+                    if words == CUT:
+                        plain = plain[: len(plain) - self._unsure(plain)]
             if plain:
                 found.append(plain)
             if start >= 0 and not self._held:
-                found.append(Said(tuple(words)))
+                found.append(Said(words))
         return found
 
     def close(self) -> bytes:

@@ -5,20 +5,27 @@
 # and a backslash only before digits. Standard error is the channel's descriptor 4, its input 3.
 # Every fork costs about a millisecond here: what a builtin can do, a builtin does.
 #
-# It reads commands, each a line (and what belongs to it):
-#   token                             the first line: what its records begin with; never in argv
+# It reads the token, a line that is never in argv, and then commands, each a line that begins with
+# the token (what a script left of its input is none), and what belongs to it:
 #   run id name size sha256 deadline ticks variables before after stdin   (size: or "lines")
 #                                     then the marker, the variables (NAME=value), the words before
-#                                     and after the script (each a value), its bytes, its input
+#                                     and after the script (each a value), its bytes; when it has
+#                                     begun its input and a line end
+#   attach id age stdout stderr       then the marker and attach.sh: what a supervisor began so many
+#                                     seconds ago, from these offsets on
 #   stop id ticks                     then the marker: end its whole tree, say if any is left
 #   drain id                          stop waiting for who keeps the streams open
-#   ack                               the result has arrived: it need not be kept
+#   ack                               the result has been written down: it need not be kept
 # and answers with records: a byte 036, the token, words, a line end.
+#
+# What a script prints is kept in a file and goes on to a relay, which alone may be held up by the
+# connection. A file beside the folders, the guard, names an attempt for whoever asks later.
 
 exec 3<&0 4>&2 </dev/null 2>/dev/null
 trap "" HUP PIPE INT
 IFS= read -r token <&3 || exit 1
-d= kept= marks= n=0 p= nl= old= patrol=
+d= kept= marks= mine= n=0 p= nl= old= patrol= boot= born= theirs=
+cap=67108864
 any=????????????????????????
 session=
 [ -x /usr/bin/setsid ] && session=/usr/bin/setsid
@@ -63,12 +70,14 @@ lines() {
   return 1
 }
 
-# The end: nothing stays, but for a result that nobody has received.
+# The end: nothing stays, but for a result that nobody has written down.
 leave() {
-  [ -z "$patrol" ] || { read -r s <"$d/patrol" && kill "$s"; }
+  [ -z "$patrol" ] || { read -r s <"$d/patrol" && kill "$s"; kill "$patrol"; }
+  IFS=:
   if [ "$d" ] && [ -z "$kept" ]; then
-    cd "$b" && exec rm -rf "$d" $marks
+    cd / && exec rm -rf "$d" $marks
   fi
+  [ -z "$marks" ] || exec rm -f $marks
   exit
 }
 
@@ -79,20 +88,43 @@ refuse() {
 
 # Results that nobody has received are kept for a week; one supervisor in 16 looks for them.
 forget() {
-  exec find "$b" -maxdepth 1 "(" -name "wtsflow-$any" -o -name "wtsflow-$any.d" ")"     -mtime +7 -prune -exec rm -rf "{}" +
+  exec find "$b" /tmp -maxdepth 1 "(" -name "wtsflow-$any" -o -name "wtsflow-$any.d" ")"     -mtime +7 -prune -exec rm -rf "{}" +
 }
 
-# A folder of our own: in memory before on disk, and another where one is full.
+# When a process began, in ticks since the machine did; empty where nobody says.
+birth() {
+  born= state=
+  read -r l <"/proc/$1/stat" || return 0
+  set -- ${l##*) }
+  state=$1 born=${20}
+}
+
+# Whether a process is there, and not only because nobody asked how it ended.
+alive() {
+  kill -0 "$1" && birth "$1" && [ "$state" != Z ]
+}
+
+# Which boot of the machine, or of the container, this is.
+booted() {
+  [ -z "$boot" ] || return
+  read -r boot </proc/sys/kernel/random/boot_id || boot=$(sysctl -n kern.bootsessionuuid)
+  birth 1
+  init=$born
+  boot=${boot:--}:$init
+}
+
+# A folder of our own, where a logout removes nothing, and another where one is full.
 settle() {
-  for b in "$XDG_RUNTIME_DIR" "$TMPDIR" /tmp /dev/shm; do
+  for b in "$TMPDIR" /tmp /var/tmp /dev/shm "$XDG_RUNTIME_DIR"; do
     if [ "$b" ] && [ -d "$b" ] && [ -w "$b" ]; then
       if mkdir -m 700 "$b/wtsflow-$1.d" "$b/wtsflow-$1.d/bin"; then
         d=$b/wtsflow-$1.d
-        if mkfifo "$d/o" "$d/e" && echo . >"$d/pids"; then
+        if mkfifo "$d/o" "$d/e" "$d/i" "$d/ro" "$d/re" && echo >"$d/job"; then
           for f in "$b"/wtsflow-*.d; do
             [ "$f" = "$d" ] || old=1
           done
           if [ "$old" ] && [ "$(($$%16))" = 0 ]; then forget & fi
+          relay
           return
         fi
         rm -rf "$d"
@@ -104,6 +136,38 @@ settle() {
   done
   d=
   refuse place
+}
+
+# What may be held up by the connection are these two, and nobody else.
+relay() {
+  cat <"$d/ro" 3<&- 4>&- &
+  r=$!
+  cat <"$d/re" >&4 3<&- 4>&- &
+  q=$!
+  booted
+  birth $$
+  echo "$$ ${born:--} $r $q" >"$d/self"
+  patrol </dev/null 3<&- &
+  patrol=$!
+  exec >"$d/ro" 4>"$d/re"
+}
+
+# Takes an attempt: who writes its guard may run it, once. A guard outlives no reboot unnoticed.
+claim() {
+  booted
+  set -C
+  for g in /tmp /var/tmp /dev/shm "${b:-/tmp}"; do
+    if { echo "$2 $boot $3" >"$g/wtsflow-$1"; }; then
+      set +C
+      return
+    fi
+    if [ -e "$g/wtsflow-$1" ]; then
+      set +C
+      return 1
+    fi
+  done
+  set +C
+  return 2
 }
 
 # Processes of the task: by the marker in their environment, and by their session.
@@ -175,25 +239,89 @@ overdue() {
   echo "$stop" >"$d/late$n"
 }
 
-# The same for long deadlines: one for all tasks, late by two of its rounds at most.
+# The same for long deadlines (0: none): one for all tasks, late by two of its rounds at most. It
+# outlives a supervisor that was killed, for as long as the task runs. And it holds the connection
+# itself: when the relays are held up, it ends them, so that the task goes on.
 patrol() {
-  k=0 seen=
+  k=0 seen= beat= severed=
+  exec 5>"$d/ro" 6>"$d/re"
   while :; do
-    sleep 10 &
+    sleep 5 >/dev/null 4>&- 5>&- 6>&- &
     echo $! >"$d/patrol"
     wait $! || exit
-    n=
-    { read -r n deadline ticks p; IFS= read -r m; } <"$d/job" || kill -0 $$ || exit
+    n= p= deadline=0
+    { read -r n deadline ticks p; IFS= read -r m; } <"$d/job"
     [ "$n" = "$seen" ] || k=0 seen=$n
     k=$((k+1))
-    [ -z "$n" ] || [ "$((k*10-10))" -lt "$deadline" ] || [ -e "$d/late$n" ] || overdue
+    alive $$ || { [ "$p" ] && alive "$p" && [ ! -e "$d/late$n" ]; } || exit
+    if [ "$n" ]; then
+      [ "$severed" ] || pulse
+      [ "$deadline" = 0 ] || [ "$((k*5-5))" -lt "$deadline" ] || [ -e "$d/late$n" ] || overdue
+    else
+      beat=
+    fi
   done
 }
 
+# A beat that has not come through within a round, or a relay that is gone: the reader is told to
+# ask for the rest, as soon as it listens. What goes beyond what is kept waits for the reader.
+pulse() {
+  if kill -0 "$r" && kill -0 "$q"; then
+    if [ -z "$beat" ] || [ -s "$d/beat" ]; then
+      printf "" >"$d/beat"
+      beaten &
+      beat=$!
+      return
+    fi
+    for f in "$d/out" "$d/err"; do
+      [ "$(wc -c <"$f")" -lt "$cap" ] || return
+    done
+  fi
+  severed=1
+  kill -KILL $beat "$r" "$q"
+  severed &
+}
+
+beaten() {
+  printf "\036%s beat\012" "$token" >&5
+  printf "\036%s beat\012" "$token" >&6
+  echo >"$d/beat"
+}
+
+severed() {
+  printf "\036%s cut\012" "$token"
+  record cut
+}
+
+# To the file, to the relay while there is one, and to nowhere: so it always goes on reading.
 keep() {
   trap "" TERM PIPE HUP INT XFSZ
-  ulimit -f 32768
-  exec tee "$1"
+  x=131072
+  case $BASH_VERSION,$SHELLOPTS in
+    ,*|*posix*)
+      ;;
+    *)
+      x=65536 ;;
+  esac
+  ulimit -f "$x"
+  exec tee "$1" /dev/null
+}
+
+# The input, whose end is only shown to the script when all of it has come: a script that was given
+# a part of it is ended.
+feed() {
+  exec >"$d/i"
+  head -c "$stdin" <&3 &
+  echo $! >"$d/head"
+  wait $! || { echo . >"$d/head"; exit; }
+  if IFS= read -r l <&3; then
+    echo . >"$d/head"
+    exit
+  fi
+  echo . >"$d/head"
+  printf "" >"$d/short$n"
+  until read -r x p t <"$d/pids" && [ "$x" = "$n" ]; do nap; done
+  reap "$ticks"
 }
 
 launch() {
@@ -213,7 +341,7 @@ launch() {
 
 run() {
   id=$1 script=$2 size=$3 sum=$4 deadline=$5 ticks=$6 variables=$7 before=$8 after=$9 stdin=${10}
-  n=$((n+1)) p= s= kept= itself=
+  n=$((n+1)) p= s= itself= h=.
   [ "$before" -gt "$variables" ] || itself=1
   value
   m=$v
@@ -231,10 +359,6 @@ run() {
     set -- "$@" "$v"
     after=$((after-1))
   done
-  set -C
-  { echo "$d" >"$b/wtsflow-$id"; } || refuse again
-  set +C
-  marks="$marks wtsflow-$id"
   if [ "$size" = lines ]; then
     lines >"$script"
   else
@@ -243,7 +367,15 @@ run() {
   found=$($hash <"$script")
   [ "${found%% *}" = "$sum" ] || refuse sum "${found%% *}"
   [ -z "$itself" ] || chmod 700 "$script"
-  printf "" >"$d/output"
+  printf "" >"$d/output" >"$d/out" >"$d/err"
+  claim "$id" "$n" "$d"
+  case $? in
+    1)
+      refuse again ;;
+    2)
+      refuse place ;;
+  esac
+  mine=$g/wtsflow-$id kept=1
   record go
   printf "\036%s go\012" "$token"
   keep "$d/out" <"$d/o" 3<&- 4>&- &
@@ -251,28 +383,31 @@ run() {
   keep "$d/err" <"$d/e" >&4 3<&- 4>&- &
   u=$!
   if [ "$stdin" -gt 0 ]; then
-    head -c "$stdin" <&3 | launch "$variables" "$@" &
+    echo . >"$d/head"
+    feed 4>&- &
+    h=$!
+    launch "$variables" "$@" <"$d/i" &
   else
     launch "$variables" "$@" </dev/null &
   fi
-  p=$!
-  kept=1
+  p=$! limit=$deadline
   if [ "$deadline" -lt 60 ]; then
     watch </dev/null >/dev/null 3<&- 4>&- &
-  else
-    printf "%s %s %s %s\012%s\012" "$n" "$deadline" "$ticks" "$p" "$m" >"$d/job"
-    if [ -z "$patrol" ]; then
-      patrol </dev/null >/dev/null 3<&- 4>&- &
-      patrol=$!
-    fi
+    limit=0
   fi
-  echo "$p $t $u" >"$d/pids"
+  printf "%s %s %s %s\012%s\012" "$n" "$limit" "$ticks" "$p" "$m" >"$d/job"
+  echo "$n $p $t $u" >"$d/pids"
   wait "$p"
   code=$?
   while [ "$code" -gt 128 ] && kill -0 "$p"; do
     wait "$p"
     code=$?
   done
+  if [ "$h" != . ]; then
+    read -r f <"$d/head"
+    [ "$f" = . ] || kill -KILL "$h" "$f"
+  fi
+  echo >"$d/job"
   late=0 stop= k=0
   if [ "$deadline" -lt 60 ]; then
     while [ "$k" -lt 99999 ] && [ -z "$s" ]; do
@@ -280,55 +415,87 @@ run() {
       [ -s "$d/sleep$n" ] && read -r s <"$d/sleep$n"
     done
     [ -e "$d/late$n" ] || kill "$s"
-  else
-    echo >"$d/job"
   fi
   if [ -e "$d/late$n" ]; then
     late=1
     until [ -s "$d/late$n" ]; do nap; done
     read -r stop <"$d/late$n"
   fi
-  echo "$code" >"$d/code"
+  echo "$n $code $late ${stop:--}" >"$d/code"
   record exit "$code" "$late" "${stop:--}"
-  wait "$t" "$u"
+  wait "$t"
+  x=$?
+  wait "$u" && [ "$x" = 0 ] || renew
   p=
+  echo "$n" >"$d/done"
   printf "\036%s end\012" "$token"
-  if [ -s "$d/output" ]; then
-    record output
-    head -c 1048577 "$d/output" >&4
-  fi
+  results "$d"
   record end
 }
 
-# Where another attempt, perhaps another channel, keeps what it knows.
+# Somebody still has the old streams: what he writes is not for the next task.
+renew() {
+  rm -f "$d/o" "$d/e"
+  mkfifo "$d/o" "$d/e"
+}
+
+results() {
+  if [ -s "$1/output" ]; then
+    record output
+    head -c 1048577 "$1/output" >&4
+  fi
+}
+
+# Where another attempt, perhaps another channel, keeps what it knows: only what is our account's.
 reach() {
-  f=
-  for c in "$XDG_RUNTIME_DIR" "$TMPDIR" /tmp /dev/shm; do
-    [ -z "$c" ] || [ "$f" ] || read -r f <"$c/wtsflow-$1"
+  home= turn= when= guard=
+  for c in /tmp /var/tmp /dev/shm "$TMPDIR" "$XDG_RUNTIME_DIR"; do
+    if [ "$c" ] && [ -z "$guard" ] && [ -f "$c/wtsflow-$1" ]; then
+      guard=$c/wtsflow-$1
+      [ -O "$guard" ] && read -r turn when home <"$guard"
+    fi
   done
-  [ "$f" ] && read -r p t u <"$f/pids"
+  [ "$guard" ]
+}
+
+# The processes of the task that the guard names: the script, and who reads its streams.
+among() {
+  read -r x p t u <"$home/pids" && [ "$x" = "$turn" ] || { p=; return 1; }
 }
 
 record hello
 printf "\036%s hello\012" "$token"
-while read -r verb a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 <&3; do
+while read -r x verb a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 <&3; do
+  [ "$x" = "$token" ] || verb=
   case $verb in
     run)
       run "$a1" "$a2" "$a3" "$a4" "$a5" "$a6" "$a7" "$a8" "$a9" "$a10" ;;
     stop)
       value
       m=$v p=
-      reach "$a1"
+      reach "$a1" && among
       reap "$a2"
       p=
       record stopped "$stop" ;;
     drain)
-      p=
-      reach "$a1" && kill -KILL "$t" "$u"
+      x=
+      reach "$a1" && read -r x <"$home/done"
+      [ "$x" = "$turn" ] || { among && kill -KILL "$t" "$u"; }
       p=
       record drained ;;
-    *ack)
-      kept= ;;
+    attach)
+      value
+      m=$v
+      value
+      eval "$v"
+      attach "$a1" "$a2" "$a3" "$a4" ;;
+    ack)
+      if [ "$theirs" ]; then
+        reach "$theirs" && rm -rf "$home" "$guard"
+        theirs=
+      else
+        kept= marks=${marks:+$marks:}$mine
+      fi ;;
   esac
 done
 leave

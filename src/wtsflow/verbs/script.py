@@ -1,24 +1,22 @@
 """Verb ``script``: run a pinned script on the task's target."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
-from wtsflow.errors import ConfigError, PlanError, Vanished
+from wtsflow.errors import ConfigError, PlanError
 from wtsflow.fit import Misfit, takes
 from wtsflow.model.plan import Target
 from wtsflow.model.record import Outcome, Result, Task
 from wtsflow.model.script import PinnedScript
 from wtsflow.model.values import Json, Secret
 from wtsflow.model.workflow import Script
-from wtsflow.ports import Execution, Exited, Idle, Output, RunScript, Tools
+from wtsflow.ports import Output, RunScript, Tools
 from wtsflow.verbs import check
 from wtsflow.verbs.check import listener, told
+from wtsflow.verbs.following import End, Follower
 from wtsflow.verbs.outputs import outputs
 from wtsflow.verbs.passing import interpreter, passed
-
-SLACK = 2.0
-"""Seconds that the target's own clock has to enforce the deadline before ours does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +28,40 @@ class RunPinnedScript:
         target = tools.plan.machines[task.target]
         script = _script(task, target, tools)
         invocation = _invocation(task, target, script, arguments, tools)
-        execution = tools.session(target).start(invocation)
-        try:
-            result = _follow(execution, task, script, tools)
-        finally:
-            execution.close()
-        for value in result.outputs.values():
-            if isinstance(value, Secret):
-                tools.conceal(value)
-        return result
+        return _result(task, target, script, invocation, tools, Follower.begin)
 
     def attach(self, task: Task, tools: Tools) -> Result:
-        """Pick up the script that another process began here."""
-        raise Vanished("what another process began cannot be picked up again")
+        """Pick up the script that another process began on the task's target."""
+        target = tools.plan.machines[task.target]
+        script = _script(task, target, tools)
+        invocation = _addressed(task, target, script, tools)
+        return _result(task, target, script, invocation, tools, Follower.find)
+
+
+def _result(
+    task: Task,
+    target: Target,
+    script: PinnedScript,
+    invocation: RunScript,
+    tools: Tools,
+    follow: Callable[[Follower], End],
+) -> Result:
+    """Follow the script, hand its output on and judge its end."""
+    heard = listener(tools.plan, script)
+
+    def taken(output: Output) -> None:
+        if output.stream == "stdout":
+            heard.feed(output.data)
+        if not script.interface.sensitive:
+            tools.output(output.stream, output.data)
+
+    end = follow(Follower(task, target, invocation, tools, taken))
+    result = _judge(end, task, script, heard.text, partial=tools.plan.check)
+    result = told(task, result, heard, end.exited.output, script, tools)
+    for value in result.outputs.values():
+        if isinstance(value, Secret):
+            tools.conceal(value)
+    return result
 
 
 def _script(task: Task, target: Target, tools: Tools) -> PinnedScript:
@@ -64,12 +83,9 @@ def _invocation(
     _refuse_misfits(script, arguments)
     content = tools.read(script)
     given = passed(script, arguments)
-    run_as = task.step.run_as or script.interface.run_as or target.run_as
-    return RunScript(
+    return replace(
+        _addressed(task, target, script, tools),
         content=content,
-        sha256=script.sha256,
-        name=script.path.rpartition("/")[2],
-        marker=hashlib.sha256(f"{tools.run}/{task.name}".encode()).hexdigest()[:32],
         command=interpreter(script, content),
         arguments=(*check.arguments(tools.plan, script), *given.arguments),
         environment={
@@ -80,6 +96,17 @@ def _invocation(
             "WTS_ATTEMPT": str(task.attempt),
         },
         stdin=given.stdin,
+    )
+
+
+def _addressed(task: Task, target: Target, script: PinnedScript, tools: Tools) -> RunScript:
+    """What finds an attempt on its target, without anything to run."""
+    run_as = task.step.run_as or script.interface.run_as or target.run_as
+    return RunScript(
+        content=b"",
+        sha256=script.sha256,
+        name=script.path.rpartition("/")[2],
+        marker=hashlib.sha256(f"{tools.run}/{task.name}".encode()).hexdigest()[:32],
         deadline=task.deadline,
         grace=tools.plan.grace,
         run_as=run_as,
@@ -112,57 +139,23 @@ def _password(run_as: str, target: Target, tools: Tools) -> Secret | None:
     return password
 
 
-def _follow(execution: Execution, task: Task, script: PinnedScript, tools: Tools) -> Result:
-    """Iterate to the end; ask it to stop when it is cancelled or our own clock says so."""
-    limit = tools.clock.monotonic() + task.deadline + SLACK
-    last, late, stopped = listener(tools.plan, script), False, False
-    for signal in execution:
-        match signal:
-            case Output(stream, data):
-                if stream == "stdout":
-                    last.feed(data)
-                if not script.interface.sensitive:
-                    tools.output(stream, data)
-            case Exited():
-                partial = tools.plan.check
-                result = _judge(
-                    signal, task, script, last.text, cancelled=stopped, late=late, partial=partial
-                )
-                return told(task, result, last, signal.output, script, tools)
-            case Idle():
-                pass
-        if tools.cancelled and not stopped:
-            stopped = True
-            execution.stop()
-        elif not (late or stopped) and tools.clock.monotonic() > limit:
-            late = True
-            execution.stop()
-    raise AssertionError("an execution ended without saying how")
-
-
-def _judge(
-    end: Exited,
-    task: Task,
-    script: PinnedScript,
-    last: bytes,
-    *,
-    cancelled: bool,
-    late: bool,
-    partial: bool = False,
-) -> Result:
-    if end.timed_out or late:
-        message = f"still running after {task.deadline:g} s"
-        return Result(Outcome.TIMEOUT, message, end.code, end.signal, end.stop)
-    if cancelled and end.stop is not None:
-        return Result(Outcome.CANCELLED, "stopped on request", end.code, end.signal, end.stop)
-    own = script.interface.outcomes.get(end.code) if end.code is not None else None
-    if end.code == 0 or own is not None:
+def _judge(end: End, task: Task, script: PinnedScript, last: bytes, *, partial: bool) -> Result:
+    exited = end.exited
+    code, signal = exited.code, exited.signal
+    more = f"; {exited.missing}" if exited.missing else ""
+    if exited.timed_out or end.late:
+        message = f"still running after {task.deadline:g} s{more}"
+        return Result(Outcome.TIMEOUT, message, code, signal, exited.stop)
+    if end.cancelled and exited.stop is not None:
+        return Result(Outcome.CANCELLED, f"stopped on request{more}", code, signal, exited.stop)
+    own = script.interface.outcomes.get(code) if code is not None else None
+    if code == 0 or own is not None:
         declared = task.step.outputs or script.interface.outputs
         try:
-            found = outputs(end.output, last, declared, partial=partial)
+            found = outputs(exited.output, b"" if more else last, declared, partial=partial)
         except PlanError as error:
-            return Result(Outcome.FAILED, error.message, end.code)
-        return Result(own or Outcome.SUCCESS, "", end.code, outputs=found)
-    if end.signal:
-        return Result(Outcome.FAILED, f"ended by signal {end.signal}", end.code, end.signal)
-    return Result(Outcome.FAILED, f"exit code {end.code}", end.code)
+            return Result(Outcome.FAILED, f"{error.message}{more}", code)
+        return Result(own or Outcome.SUCCESS, exited.missing, code, outputs=found)
+    if signal:
+        return Result(Outcome.FAILED, f"ended by signal {signal}{more}", code, signal)
+    return Result(Outcome.FAILED, f"exit code {code}{more}", code)
