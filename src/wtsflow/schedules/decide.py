@@ -92,14 +92,16 @@ def _overlap(entry: Entry, live: Sequence[Live], *, late: bool) -> tuple[Decisio
 
 
 def runnable(live: Sequence[Live]) -> Live | None:
-    """What to perform now: what was cut off, else the oldest that waits, if nothing goes on."""
+    """What to perform now: what replaces, what was cut off, or the oldest that waits alone."""
+    waiting = [one for one in live if one.standing is Standing.PENDING]
+    for one in waiting:
+        if one.claim.decision is Decision.REPLACE:
+            return one
     for one in live:
         if one.standing is Standing.CUT:
             return one
-    if any(one.standing in {Standing.GOING, Standing.TAKEN} for one in live):
-        waiting = [one for one in live if one.standing is Standing.PENDING]
-        return next((one for one in waiting if one.claim.decision is Decision.REPLACE), None)
-    return next((one for one in live if one.standing is Standing.PENDING), None)
+    alone = len(waiting) == len(live)
+    return waiting[0] if waiting and alone else None
 
 
 def _open(live: Sequence[Live], found: Sequence[Chosen]) -> tuple[datetime, ...]:

@@ -199,7 +199,7 @@ class Firing:
         if self.runs.standing(found.claim.run) is not found.standing:
             stack.close()
             return None
-        others = [one.claim.run for one in live if one.standing is Standing.GOING]
+        others = [one.claim.run for one in live if one.standing in {Standing.GOING, Standing.CUT}]
         replaces = found.claim.decision is Decision.REPLACE and found.standing is Standing.PENDING
         return _Turn(found, stack, tuple(others) if replaces else ())
 
