@@ -2,6 +2,9 @@
 
 import os
 import stat
+import sys
+import threading
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -133,6 +136,57 @@ def file_lock(path: Path, patience: float) -> AbstractContextManager[object]:
         from filelock import FileLock
 
     return FileLock(path, timeout=patience, mode=0o600, poll_interval=0.001, fallback_to_soft=False)
+
+
+class OpenLock:
+    """A :func:`file_lock` for who takes it again and again: its file stays open in between.
+
+    Not for several threads. Entering waits up to ``patience`` seconds, then raises TimeoutError.
+    """
+
+    def __init__(self, path: Path, patience: float) -> None:
+        from filelock import has_fcntl
+
+        self._path = path
+        self._patience = patience
+        self._file = -1
+        self._plain = None if has_fcntl or sys.platform == "win32" else file_lock(path, patience)
+
+    def __enter__(self) -> None:
+        if self._plain is not None:
+            self._plain.__enter__()
+            return
+        end = time.monotonic() + self._patience
+        while not self._taken():
+            if time.monotonic() > end:
+                raise TimeoutError(self._path)
+            threading.Event().wait(0.001)
+
+    def _taken(self) -> bool:
+        from filelock import lock_descriptor
+
+        if self._file < 0:
+            self._file = private_file(self._path, os.O_RDWR | os.O_CREAT)
+        if not lock_descriptor(self._file, blocking=False):
+            return False
+        if os.fstat(self._file).st_nlink:
+            return True
+        self.close()  # somebody removed it: what was taken is nobody's lock
+        return False
+
+    def __exit__(self, *exc: object) -> None:
+        from filelock import unlock_descriptor
+
+        if self._plain is not None:
+            self._plain.__exit__(None, None, None)
+        else:
+            unlock_descriptor(self._file)
+
+    def close(self) -> None:
+        """Close the file; what was held is free."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = -1
 
 
 @contextmanager
