@@ -40,6 +40,7 @@ def options():
     parser.add_argument("--larger-than-mib", type=float, default=0)
     parser.add_argument("--most", type=int, default=10000, help="delete no more files than this")
     parser.add_argument("--delete", action="store_true", help="delete; default: only look")
+    parser.add_argument("--check", action="store_true", help="say what --delete would delete")
     given = parser.parse_args()
     if given.older_than_days < 0 or given.larger_than_mib < 0 or given.most < 0:
         parser.error("ages, sizes and counts are not negative")
@@ -126,6 +127,10 @@ def clean(folders, given):
                 heapq.heappop(biggest)
             if not given.delete or deleted >= given.most:
                 continue
+            if given.check:
+                print("CHANGE delete %s (%.1f MiB)" % (printable(path), size / MIB))
+                deleted += 1
+                continue
             try:
                 os.unlink(name, dir_fd=handle)
             except OSError as error:
@@ -133,6 +138,10 @@ def clean(folders, given):
                 continue
             deleted += 1
             freed += size
+    if given.check:
+        if not deleted:
+            print("UNCHANGED")
+        deleted = 0
     return {
         "found": found,
         "found_bytes": bytes_found,
@@ -157,10 +166,11 @@ def main():
     answer["used_percent_after"] = max(used_percent(folder) for folder in folders)
     for entry in answer["biggest"]:
         print("%12d  %s" % (entry["bytes"], printable(entry["path"])))
+    done = given.delete and not given.check
     print("%s %d of %d files, %.1f of %.1f MiB, in %s" % (
-        "deleted" if given.delete else "would delete",
-        answer["deleted"] if given.delete else answer["found"], answer["found"],
-        (answer["freed_bytes"] if given.delete else answer["found_bytes"]) / MIB,
+        "deleted" if done else "would delete",
+        answer["deleted"] if done else answer["found"], answer["found"],
+        (answer["freed_bytes"] if done else answer["found_bytes"]) / MIB,
         answer["found_bytes"] / MIB, ", ".join(printable(folder) for folder in folders)))
     for problem in answer["problems"]:
         print("clean-up: " + printable(problem), file=sys.stderr)
@@ -169,7 +179,8 @@ def main():
 
 
 def printable(text):
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text.replace("\n", "\\n").replace("\r", "\\r")
 
 
 def give(answer):

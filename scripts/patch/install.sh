@@ -4,7 +4,8 @@
 # A real one would call apt-get, dnf or zypper here; everything around it is as it would be. The
 # package lives below --root: `current` holds the version that runs, `previous` the one before,
 # `started` when it was started (seconds) and `warm-up` how many seconds it takes to answer.
-# Nothing outside of --root is touched; a relative path is below the home folder. POSIX sh.
+# Nothing outside of --root is touched; a relative path is below the home folder. With --check
+# nothing is touched at all. POSIX sh.
 set -eu
 LC_ALL=C
 export LC_ALL
@@ -14,13 +15,18 @@ die() {
     exit "${2:-1}"
 }
 
-root='' package='' version='' warm_up=0
+root='' package='' version='' warm_up=0 check=''
 while [ $# -gt 0 ]; do
     case $1 in
         --*=*)
             option=${1%%=*} value=${1#*=}
             shift
             set -- "$option" "$value" "$@"
+            continue
+            ;;
+        --check)
+            check=1
+            shift
             continue
             ;;
         --root) root=${2?--root needs a value} ;;
@@ -42,7 +48,7 @@ put() { # put FILE TEXT: whole or not at all
 }
 
 home=$root/$package
-mkdir -p -- "$home"
+[ -n "$check" ] || mkdir -p -- "$home"
 trap 'rm -f -- "$home"/*.new.$$' EXIT
 before=''
 [ ! -e "$home/current" ] || before=$(cat -- "$home/current")
@@ -50,6 +56,10 @@ case $before in *[!A-Za-z0-9.+~-]*) die "$home holds something unexpected" ;; es
 changed=false
 if [ "$before" = "$version" ]; then
     printf '%s %s is already installed\n' "$package" "$version"
+    [ -z "$check" ] || echo UNCHANGED
+elif [ -n "$check" ]; then
+    printf 'CHANGE %s: %s -> %s\n' "$package" "${before:-nothing}" "$version"
+    changed=true
 else
     printf 'fetching %s %s\n' "$package" "$version"
     [ -z "$before" ] || put "$home/previous" "$before"

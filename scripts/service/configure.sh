@@ -2,7 +2,8 @@
 # Put a new configuration file in the place of the present one, which is kept as FILE.previous.
 #
 # The new one lies ready as --new. It must not be empty; it takes over the owner's rights of the
-# old one and appears whole or not at all. Nothing changes when both are the same. POSIX sh.
+# old one and appears whole or not at all. Nothing changes when both are the same. With --check
+# it only says whether anything would. POSIX sh.
 set -eu
 LC_ALL=C
 export LC_ALL
@@ -12,13 +13,18 @@ die() {
     exit "${2:-1}"
 }
 
-config='' new=''
+config='' new='' check=''
 while [ $# -gt 0 ]; do
     case $1 in
         --*=*)
             option=${1%%=*} value=${1#*=}
             shift
             set -- "$option" "$value" "$@"
+            continue
+            ;;
+        --check)
+            check=1
+            shift
             continue
             ;;
         --config) config=${2?--config needs a value} ;;
@@ -35,7 +41,11 @@ case $new in '') die 'which --new?' 2 ;; /*) ;; *) new=$HOME/$new ;; esac
 [ -s "$new" ] || die "$new is empty: it is not used"
 if cmp -s -- "$config" "$new"; then
     printf '%s is as it should be\n' "$config"
+    [ -z "$check" ] || echo UNCHANGED
     changed=false
+elif [ -n "$check" ]; then
+    printf 'CHANGE %s becomes %s\n' "$config" "$new"
+    changed=true
 else
     trap 'rm -f -- "$config.new.$$" "$config.previous.$$"' EXIT
     cp -p -- "$config" "$config.previous.$$"
