@@ -6,8 +6,9 @@ It announces that in one of three ways:
 - lines ``CHANGE what`` on standard output, or ``UNCHANGED`` where there is nothing to do;
 - PowerShell's own lines ``What if: ...``.
 
-Rule: a check that ends well and says nothing of the kind is unknown, not good. Only for ``-WhatIf``
-silence means that nothing would change: PowerShell itself writes the lines.
+Rule: a check that ends well and says nothing of the kind is unknown, not good. Silence means that
+nothing would change only for ``-WhatIf``, where PowerShell itself writes the lines, and for a
+script that never changes anything.
 """
 
 import json
@@ -27,6 +28,7 @@ from wtsflow.verbs.outputs import LastLine, written
 VARIABLE = "WTS_CHECK"
 """Is ``1`` in the environment of what runs in a check, and empty otherwise."""
 BY_ENVIRONMENT = "env"
+READ_ONLY = "read-only"
 MOST = 1000
 """Changes that are kept for each attempt; the others are counted."""
 LONGEST = 4096
@@ -94,7 +96,8 @@ class Listener(LastLine):
 def listener(plan: Plan, script: PinnedScript) -> Listener:
     """What hears the announcements of a script: in a check, and of a script that has one."""
     check = script.interface.check
-    return Listener(listening=bool(plan.check or check), what_if=check == _WHAT_IF)
+    listening = plan.check or check not in ("", READ_ONLY)
+    return Listener(listening=listening, what_if=check == _WHAT_IF)
 
 
 def arguments(plan: Plan, script: PinnedScript) -> tuple[str, ...]:
@@ -103,7 +106,9 @@ def arguments(plan: Plan, script: PinnedScript) -> tuple[str, ...]:
         return ()
     if not script.interface.check:
         raise PlanError(f"{script.pin} has no check")
-    return () if script.interface.check == BY_ENVIRONMENT else (script.interface.check,)
+    return (
+        () if script.interface.check in (BY_ENVIRONMENT, READ_ONLY) else (script.interface.check,)
+    )
 
 
 def environment(plan: Plan, script: PinnedScript) -> dict[str, str]:
@@ -165,7 +170,7 @@ def _state(
         return "unknown", f"its check ended as {result.outcome}"
     if count:
         return "change", ""
-    if said or heard.unchanged or script.interface.check == _WHAT_IF:
+    if said or heard.unchanged or script.interface.check in (_WHAT_IF, READ_ONLY):
         return "same", ""
     return "unknown", "its check did not say whether anything would change"
 
