@@ -268,6 +268,14 @@ def test_a_disk_is_looked_at_first_and_cleaned_when_told(fleet, tmp_path):
         (look,) = hosts.attempts("look")["web1"]
         assert (look["outputs"]["found"], look["outputs"]["deleted"]) == (1, 0)
         assert old.exists()
+        looked = hosts.run("disk/clean-up", "--check", folders=[str(old.parent)], delete=True)
+        assert old.exists()
+        assert looked["changes"] == {
+            "change": 1,
+            "same": 1,
+            "unknown": 0,
+            "targets": [{"name": "web1", "change": 1, "same": 1, "unknown": 0}],
+        }
         hosts.run("disk/clean-up", folders=[str(old.parent)], delete=True)
         assert hosts.code == 0
         assert (old.exists(), new.exists()) == (False, True)
