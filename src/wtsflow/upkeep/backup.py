@@ -23,7 +23,7 @@ from wtsflow import __version__
 from wtsflow.audit.segment import segments
 from wtsflow.audit.verify import Verdict, verify
 from wtsflow.errors import JournalError, MismatchError, RecordError, UsageError
-from wtsflow.files import file_lock, sync_folder
+from wtsflow.files import file_lock, private_folder, sync_folder
 from wtsflow.journals import copies
 from wtsflow.journals.sqlite import SqliteJournal
 
@@ -196,7 +196,7 @@ def _allowed(name: str) -> bool:
 def _write(path: Path, content: IO[bytes]) -> str:
     """Write a new private file, durably; return its digest."""
     digest = hashlib.sha256()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(path.parent)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         while block := content.read(1 << 20):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wtsflow import __version__
 from wtsflow.audit import Log
-from wtsflow.errors import BusyError
+from wtsflow.errors import BusyError, RecordError
 from wtsflow.files import file_lock
 from wtsflow.journals.sqlite import SqliteJournal
 from wtsflow.model.plan import Actor
@@ -49,6 +49,11 @@ def opened(folder: Path, clock: Clock, actor: Actor) -> Iterator[Place]:
         raise BusyError(
             f"another process looks after {folder}", cure="wait until it has ended"
         ) from None
+    except OSError as error:
+        raise RecordError(
+            f"cannot write {folder}: {error.strerror}",
+            cure="make the folder and its files writable (a read-only mount?)",
+        ) from error
     try:
         with SqliteJournal(folder / "journal.sqlite") as journal:
             log = Log(
