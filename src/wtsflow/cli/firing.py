@@ -40,27 +40,27 @@ def unattended() -> None:
 class Everyone(Interrupt):
     """The wish that all runs of this process end."""
 
-    each: list[Interrupt] = field(default_factory=list)
+    each: dict[int, Interrupt] = field(default_factory=dict)
 
     def __call__(
         self, code: Exit, reason: str, at_least: Level = Level.FINISH, hurry: float | None = None
     ) -> None:
         """Wish it of every run that goes on; what is not begun never is."""
         Interrupt.__call__(self, code, reason, at_least, hurry)
-        for one in tuple(self.each):
+        for one in tuple(self.each.values()):
             one(code, reason, at_least, hurry)
 
     @contextmanager
     def one(self) -> Iterator[Interrupt]:
         """An interrupt for one run."""
         mine = Interrupt()
-        self.each.append(mine)
+        self.each[id(mine)] = mine  # by identity: two that nobody has called yet are equal
         if self.level:
             mine(self.exit or Exit.TERMINATED, self.reason, Level(self.level), self.hurry)
         try:
             yield mine
         finally:
-            self.each.remove(mine)
+            del self.each[id(mine)]
 
 
 @dataclass(slots=True)
