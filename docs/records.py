@@ -58,6 +58,7 @@ KINDS: Mapping[str, Kind] = {
             "stop": "`confirmed`, `unconfirmed`, or null where nothing was to be stopped",
             "outputs": "named values for later steps; secrets masked",
             "output": "of the kept output: SHA-256, bytes, bytes kept, truncated, redactions, tail",
+            "changes": "what the script announced: state (`change`, `same`, `unknown`), count, list",
             "duration_ms": "whole milliseconds",
         },
     ),
@@ -103,7 +104,13 @@ KINDS: Mapping[str, Kind] = {
         },
     ),
     "skipped": Kind(
-        "skipped/<path>", "when a step is not done", {"reason": "the condition that was false"}
+        "skipped/<path>",
+        "when a step is not done",
+        {
+            "reason": "the condition that was false, or why a check cannot tell",
+            "change": "`unknown`, where a check cannot tell what a real run would do",
+            "targets": "with `change`: of which targets",
+        },
     ),
     "waiting": Kind(
         "waiting/<path>",
