@@ -79,7 +79,9 @@ class Book:
             self.state.run, [*noted, *self._masked(events)], time=time.replace("+00:00", "Z")
         )
         self._audit.append(records)
-        if records and records[0].seq > self._seq + 1:
+        if not records and events:
+            self._foreign()
+        elif records and records[0].seq > self._seq + 1:
             self._foreign(before=records[0].seq)
         at, known = seconds(time), {event.key for event in noted}
         for record in records:

@@ -151,7 +151,7 @@ class Runner:
     def _turn(self) -> bool:
         """Do what is to be done now, or wait for what comes. False: this process is through."""
         self._look()
-        if not self._heed():
+        if self.state.closed is not None or not self._heed():
             return False
         decision = decide(self._names, self._book.now())
         if decision.verdict is not None:
