@@ -69,7 +69,7 @@ GROUP BY h.run ORDER BY h.waiting, h.number
 _ROWS = """
 SELECT h.run, h.since, h.actor, h.host, h.pid, h.workflow, h.ticket,
        c.target, c.name, c.exclusive, h.waiting
-FROM claims c JOIN runs h ON h.run = c.run ORDER BY c.target, h.waiting, h.number
+FROM claims c JOIN runs h ON h.run = c.run ORDER BY c.name, c.target, h.waiting, h.number
 """
 
 
@@ -227,7 +227,7 @@ class Locks:
             self._remove(run)
 
     def listed(self) -> list[Locked]:
-        """Every claim by machine: what is held before what is waited for."""
+        """Every claim by the machine's name: what is held before what is waited for."""
         with self._lock, self._translating():
             rows = self._db.execute(_ROWS).fetchall()
         alive = {run: self._alive(run) for run in {row[0] for row in rows}}
