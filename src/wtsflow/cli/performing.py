@@ -78,8 +78,12 @@ def stop_with(
     how: Driving,
     drive: Drive,
     history: Sequence[Record] = (),
+    last: "Callable[[Finished], None]" = lambda _finished: None,
 ) -> NoReturn:
-    """Let ``drive`` perform a run, shown as it goes on, and leave with its exit code."""
+    """Let ``drive`` perform a run, shown as it goes on, and leave with its exit code.
+
+    ``last`` has the last word before that.
+    """
     from wtsflow.subscribers.result import result
 
     with ExitStack() as stack:
@@ -88,6 +92,7 @@ def stop_with(
         records = app.journal.load(finished.run) if how.format is RunFormat.JSON else []
     if how.format is RunFormat.JSON:
         document(result(records))
+    last(finished)
     stop(finished.exit)
 
 

@@ -12,9 +12,10 @@ from wtsflow.cli.kept import find_run, mapping
 from wtsflow.cli.performing import Driving, OnUnknown, RunFormat, driven, stop_with
 from wtsflow.cli.request import Request, closing_on_error, given_again, opened
 from wtsflow.errors import BusyError, Exit, UsageError, WtsflowError
+from wtsflow.model.text import listed
 
 if TYPE_CHECKING:
-    from wtsflow.app import App, Prepared
+    from wtsflow.app import App, Finished, Prepared
     from wtsflow.model.plan import Plan
     from wtsflow.model.record import Record
     from wtsflow.model.values import Json
@@ -86,7 +87,18 @@ def command(
         how,
         lambda seen, wish, manner: app.resume(again.prepared, again.run, seen, wish, manner=manner),
         again.records,
+        lambda finished: _still_unknown(again, finished),
     )
+
+
+def _still_unknown(again: "_Again", finished: "Finished") -> None:
+    """Say so where a run that is over was asked about and nothing more became known."""
+    over = any(one.event.key == "closed" for one in again.records)
+    settled = sum(one.event.type == "settled" for one in again.records)
+    if over and finished.state.counts["settled"] == settled:
+        where = listed([name for _, name, _ in finished.state.unfinished(lost=True)])
+        note(f"nothing more became known; still unknown on {where}")
+        note(f"look there; then, to do it once more: wtsflow run --rerun unknown {again.run}")
 
 
 @dataclass(frozen=True, slots=True)
