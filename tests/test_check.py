@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -213,6 +213,19 @@ def changes(ran: Ran) -> object:
 )  # fmt: skip
 def test_what_a_check_says_is_what_it_found(tmp_path: Path, play, can: str, found: object) -> None:
     assert changes(checking(tmp_path, ONE, play, can=can)) == found
+
+
+@pytest.mark.parametrize(("line", "state"), [("UNCHANGED", "unknown"), ("CHANGE it", "change")])
+def test_a_check_whose_output_is_not_whole_calls_nothing_good(
+    tmp_path: Path, line: str, state: str
+) -> None:
+    def play(_target: str, _invocation: Invocation) -> list[Signal | Exception]:
+        missing = "the end of its output is missing"
+        return [Output("stdout", f"{line}\n".encode()), Exited(0, missing=missing)]
+
+    found = changes(checking(tmp_path, ONE, play))
+    assert isinstance(found, Mapping)
+    assert (found["state"], found["reason"]) == (state, "the end of its output is missing")
 
 
 def test_a_script_without_a_check_is_not_even_started(tmp_path: Path) -> None:

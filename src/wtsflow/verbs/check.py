@@ -104,11 +104,10 @@ def arguments(plan: Plan, script: PinnedScript) -> tuple[str, ...]:
     """What makes a script look only; nothing in a real run. Raises PlanError where nothing does."""
     if not plan.check:
         return ()
-    if not script.interface.check:
+    way = script.interface.check
+    if not way:
         raise PlanError(f"{script.pin} has no check")
-    return (
-        () if script.interface.check in (BY_ENVIRONMENT, READ_ONLY) else (script.interface.check,)
-    )
+    return () if way in (BY_ENVIRONMENT, READ_ONLY) else (way,)
 
 
 def environment(plan: Plan, script: PinnedScript) -> dict[str, str]:
@@ -168,6 +167,8 @@ def _state(
 ) -> tuple[str, str]:
     if result.outcome in _BAD:
         return "unknown", f"its check ended as {result.outcome}"
+    if result.message and not said:  # some of its output is missing
+        return "change" if count else "unknown", result.message
     if count:
         return "change", ""
     if said or heard.unchanged or script.interface.check in (_WHAT_IF, READ_ONLY):
