@@ -197,7 +197,7 @@ def changes(ran: Ran) -> object:
         (
             said("hello"),
             "env",
-            {"state": "unknown", "count": 0, "reason": "its check did not say whether anything would change"},
+            {"state": "unknown", "count": 0, "reason": "its check did not say what would change"},
         ),
         (
             said("CHANGE it", code=4),

@@ -187,7 +187,7 @@ def test_what_would_change_is_told_for_each_target(checked: tuple[dict, Path]) -
             "mute": {
                 "state": "unknown",
                 "count": 0,
-                "reason": "its check did not say whether anything would change",
+                "reason": "its check did not say what would change",
             },
         }
 

@@ -208,8 +208,10 @@ def _print_run(tally: "Tally", spool: Path, *, diff: bool) -> None:
         table(("step", "target", "try", "outcome", "exit", "took", "message"), rows)
     for attempt in tally.attempts.values():
         _print_tail(attempt)
-        for spans in checked.changes(attempt, diff=True) if diff else ():
-            out(painted(spans, style), raw=True)
+        if diff and attempt.changes:
+            out(f"\n{attempt.path} on {attempt.target} announced:")
+            for spans in checked.changes(attempt, diff=True) or [[("    nothing", "dim")]]:
+                out(painted(spans, style), raw=True)
     for path, reason in tally.skipped.items():
         out(f"{path}: skipped: {reason}")
     if tally.closed is None:

@@ -76,7 +76,7 @@ def ended(attempt: Attempt) -> Spans | None:
         case "same":
             return [(f"✓ {label} ", "green"), ("would change nothing", "bold green"), (took, "")]
     why = visible(str(attempt.changes.get("reason") or ""))
-    return [(f"? {label}: ", "magenta"), (f"cannot tell: {why}", ""), (took, "")]
+    return [(f"? {label}: ", "magenta"), (f"cannot tell: {why}", "")]
 
 
 def word(attempt: Attempt) -> str:

@@ -173,7 +173,7 @@ def _state(
         return "change", ""
     if said or heard.unchanged or script.interface.check in (_WHAT_IF, READ_ONLY):
         return "same", ""
-    return "unknown", "its check did not say whether anything would change"
+    return "unknown", "its check did not say what would change"
 
 
 def _listed(value: Json) -> list[dict[str, Json]] | None:
