@@ -170,10 +170,10 @@ class Runner:
             self._publish()  # ends that follow from ends: their times tell who replays them apart
         if happened:
             stuck = {record.event.key for record in self._publish(happened)}
-            for task, arguments in begin:
-                if f"started/{task.name}" in stuck:
-                    self._perform(task, arguments)
-            if not len(begin) == len(happened) == len(stuck):
+            ours = [one for one in begin if f"started/{one[0].name}" in stuck]
+            for task, arguments in ours:
+                self._perform(task, arguments)
+            if len(ours) < len(happened):
                 return True  # more happened than beginnings: something may follow
         if not self._cancels and self._parks(decision.wake):
             return False
