@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wtsflow.engine.needles import DROPPED, QUOTING, SHORTEST, needles, refuse_unmaskable
-from wtsflow.model.values import MASK, Json, Secret
+from wtsflow.model.values import MASK, Json, Secret, masked
 
 _MASK = MASK.encode()
 _SHOWN = 4
@@ -207,6 +207,8 @@ class Redactor:
 
     def json(self, value: Json) -> Json:
         """Data with every secret in its texts, keys and numbers masked, and every Secret leaf."""
+        if self._needles is None:
+            return masked(value)
         match value:
             case Secret():
                 return MASK

@@ -9,15 +9,14 @@ from typing import Self
 from wtsflow.journals.schema import index
 from wtsflow.journals.summary import changes, scripts, targets
 from wtsflow.model.record import Event
-from wtsflow.model.values import masked
+from wtsflow.model.values import MASK, Json, Secret
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """An event as it is written: its data as JSON, and what it changes in its run's summary."""
 
-    key: str
-    type: str
+    event: Event
     text: str
     changes: Mapping[str, str | int | None]
     targets: list[str]
@@ -26,12 +25,23 @@ class Row:
     @classmethod
     def of(cls, event: Event, time: str) -> Self:
         """Raises ValueError, TypeError: its data are not JSON."""
-        data = {name: masked(value) for name, value in event.data.items()}
-        text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-        plain = Event(event.key, data)
-        return cls(
-            event.key, event.type, text, changes(plain, time), targets(plain), scripts(plain)
-        )
+        text = _JSON.encode(event.data)
+        plain = Event(event.key, json.loads(text))
+        return cls(plain, text, changes(plain, time), targets(plain), scripts(plain))
+
+
+def _data(value: Json) -> Json:
+    """What the encoder does not know by itself."""
+    match value:
+        case Secret():
+            return MASK
+        case Mapping():
+            return dict(value)
+        case _:
+            return list(value)  # type: ignore[arg-type]
+
+
+_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_data)
 
 
 @dataclass(slots=True)
@@ -63,7 +73,7 @@ class Wish:
         for one in self.rows:
             inserted = db.execute(
                 "INSERT OR IGNORE INTO facts (run, seq, key, time, data) VALUES (?,?,?,?,?)",
-                (self.run, last + 1, one.key, self.time, one.text),
+                (self.run, last + 1, one.event.key, self.time, one.text),
             )
             if inserted.rowcount:
                 last += 1

@@ -77,9 +77,7 @@ class SqliteJournal:
         with self._translating("write"):
             wish = Wish(run, time, [Row.of(event, time) for event in events])
             self._grant(wish)
-        return [
-            Record(run, seq, time, Event(row.key, json.loads(row.text))) for seq, row in wish.stuck
-        ]
+        return [Record(run, seq, time, row.event) for seq, row in wish.stuck]
 
     def audited(self, run: str, seq: int, *, settle: bool = False) -> None:
         """Note that the audit log holds the run's records up to ``seq``.
@@ -145,7 +143,7 @@ class SqliteJournal:
         for wish in wishes:
             wish.done = True
             for seq, row in wish.stuck:
-                if row.type in LAST_WORDS:
+                if row.event.type in LAST_WORDS:
                     self._last_words[wish.run] = seq
 
     def _flush_marks(self) -> None:
