@@ -164,6 +164,8 @@ KINDS: Mapping[str, Kind] = {
             "exit": "code and name",
             "targets": "for each target that did not succeed: outcome, step, message",
             "outputs": "the workflow's outputs",
+            "undo": "how many steps were taken back, and the names of those that could not be and "
+            "those that were left; where something was to be taken back",
             "duration_ms": "whole milliseconds",
         },
     ),
@@ -174,6 +176,15 @@ KINDS: Mapping[str, Kind] = {
             "status": "as in `closed`",
             "exit": "as in `closed`",
             "targets": "as in `closed`",
+        },
+    ),
+    "undoing": Kind(
+        "undoing/<n>",
+        "after `closed`: before another run takes back what this one did",
+        {
+            "run": "the id of the run that does",
+            "by": "the account",
+            "count": "how many steps it is to take back",
         },
     ),
     "known": Kind(

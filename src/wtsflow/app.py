@@ -15,7 +15,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wtsflow import __version__, credentials, manifest, planning
+from wtsflow import __version__, credentials, manifest, planning, undoing
 from wtsflow.clock import SystemClock
 from wtsflow.engine.interrupt import Interrupt, Level
 from wtsflow.engine.manner import Manner
@@ -262,7 +262,8 @@ class App:
         run = run or new_run_id(self.clock.now())
         self.kept.keep(prepared.plan.scripts.values())
         runner = self._runner(prepared, run, subscribers, interrupt, manner)
-        with self.driving(run), self.holding(prepared.plan, run, interrupt):
+        taken = undoing.claimed(self, prepared.plan, run)
+        with self.driving(run), taken, self.holding(prepared.plan, run, interrupt):
             opening = planning.opening(prepared.plan, prepared.actor, prepared.origin)
             return _finished(runner, runner.go(opening))
 
@@ -387,6 +388,7 @@ class App:
             values=prepared.values,
             interrupt=interrupt,
             manner=manner,
+            before=undoing.recalled(self, prepared),
             withhold=prepared.withhold,
         )
 

@@ -42,6 +42,7 @@ COMMANDS = {
         Command("resume", "Run", "Go on with a run that was cut off, let go of, or parked"),
         Command("cancel", "Run", "End a run: stop what runs on its targets, verified"),
         Command("schedules", "Run", "List schedules, and fire those that are due: for cron"),
+        Command("undo", "Run", "Take back what a run did, in reverse"),
         Command("runs", "Look back", "List, show and watch runs"),
         Command("locks", "Look back", "Show which run has which target, and who waits"),
         Command("audit", "Look back", "Verify, show and export the audit log"),

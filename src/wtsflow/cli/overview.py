@@ -59,6 +59,7 @@ FORMATS = (
     ("wtsflow.fired/1", "schedules run --due"),
     ("wtsflow.planned/1", "plan: what would run"),
     ("wtsflow.plan/1", "plan -o: the file that apply reads"),
+    ("wtsflow.undo/1", "undo --plan"),
     ("wtsflow.checked/1", "apply --check, when the plan still fits"),
     ("wtsflow.validate/1", "validate; also sarif, junit and github"),
     ("wtsflow.rules/1", "explain"),

@@ -57,6 +57,7 @@ class Runner:
         values: Mapping[str, Json],
         interrupt: Interrupt | None = None,
         manner: Manner | None = None,
+        before: Names | None = None,
         withhold: bool = False,
     ) -> None:
         self.plan = plan
@@ -91,6 +92,7 @@ class Runner:
             values,
             {"name": actor.name, "uid": actor.uid, "host": actor.host},
             mask=concealed.text,
+            before=before,
         )
         self._shop = Workshop(
             run=run,

@@ -7,8 +7,9 @@ Rule 3: what is not known to have happened is left, and so is what came before i
 Rule 4: when one cannot be taken back, the others go on; where that is unknown, its target's stop.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 from wtsflow.engine.decide_loop import Walk
 from wtsflow.engine.scope import Frame, Names
@@ -19,9 +20,21 @@ from wtsflow.model.record import Outcome, Stop
 from wtsflow.model.values import Json
 from wtsflow.model.workflow import Ending, Step
 
+AGAIN = "whether it was taken back already is not known"
 UNKNOWN = "whether it took effect is not known"
 BEFORE = "it was done before '{}', of which it is not known whether that took effect"
 STUCK = "whether '{}' took effect is not known"
+
+
+class Doubt(StrEnum):
+    """What to do about a step of which it is not known whether it took effect."""
+
+    LEAVE = "leave"
+    """Leave it, and what was done before it on its target."""
+    SKIP = "skip"
+    """Leave it, and take back what was done before it."""
+    UNDO = "undo"
+    """Take it back as if it had been done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,26 +132,37 @@ def deeds(names: Names) -> list[Deed]:
     return sorted(found, key=lambda deed: deed.attempt.last, reverse=True)
 
 
-def chosen(names: Names, among: Iterable[Deed]) -> Undoing:
-    """What of it is to be taken back, by rule 3 and the steps' own ``when``."""
+def chosen(
+    names: Names,
+    among: Iterable[Deed],
+    *,
+    doubt: Doubt = Doubt.LEAVE,
+    tried: Collection[str] = (),
+) -> Undoing:
+    """What of it is to be taken back, by rule 3 and the steps' own ``when``.
+
+    ``tried`` names what somebody tried to take back without knowing what came of it.
+    """
     work = Undoing([])
     barred: dict[str, str] = {}
     for deed in among:
+        reason = AGAIN if deed.name in tried else UNKNOWN if deed.unclear else ""
+        if reason and doubt is Doubt.UNDO:
+            work.pending.append(deed)
+            continue
         if deed.target in barred:
             reason = BEFORE.format(barred[deed.target])
-        elif deed.unclear:
+        elif reason and doubt is Doubt.LEAVE:
             barred[deed.target] = deed.path
-            reason = UNKNOWN
-        else:
-            reason = ""
         try:
-            if deed.unclear or deed.wanted(names):
-                if reason:
-                    work.left[deed.name] = reason
-                else:
-                    work.pending.append(deed)
+            if not (deed.unclear or deed.wanted(names)):
+                continue
         except ExpressionError as error:
-            work.left[deed.name] = f"when: {error.message}"
+            reason = f"when: {error.message}"
+        if reason:
+            work.left[deed.name] = reason
+        else:
+            work.pending.append(deed)
     return work
 
 

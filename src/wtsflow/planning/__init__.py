@@ -8,12 +8,14 @@ from wtsflow.planning.opening import opening
 from wtsflow.planning.outline import Node, Outline, outline
 from wtsflow.planning.partial import Part, passed
 from wtsflow.planning.resolve import resolve, terms
+from wtsflow.planning.undone import Undone, undone
 
 __all__ = [
     "Difference",
     "Node",
     "Outline",
     "Part",
+    "Undone",
     "bind",
     "claims",
     "contrast",
@@ -25,5 +27,6 @@ __all__ = [
     "resolve",
     "terms",
     "thaw",
+    "undone",
     "unlike",
 ]

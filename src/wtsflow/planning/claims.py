@@ -6,6 +6,7 @@ from wtsflow.model.claim import Claim, Mode
 from wtsflow.model.plan import LOCAL, Actor, Plan, Target
 from wtsflow.model.workflow import Script
 from wtsflow.planning.outline import Node, outline
+from wtsflow.planning.undone import undone
 
 PORTS: Mapping[str, int] = {"ssh": 22}
 """Where a transport goes when nobody says."""
@@ -45,6 +46,9 @@ def identity(machine: Target) -> str:
 
 def _uses(plan: Plan, actor: Actor) -> Iterator[tuple[Target, bool]]:
     """Every machine that may run a script, and whether that script must be alone there."""
+    if plan.undoes:
+        yield from ((one.machine, one.script.interface.exclusive) for one in undone(plan))
+        return
     shape = outline(plan, actor)
     for node, loose in _nodes((*shape.steps, *shape.finally_), loose=False):
         action = node.step.action

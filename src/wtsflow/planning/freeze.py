@@ -136,6 +136,10 @@ def _parameter(said: Mapping[str, Any]) -> Parameter:
     )
 
 
+_NOT_PLANNED = ("manifest", "undoes", "undone")
+"""Said apart, or taken from the records of a run."""
+
+
 def differences(old: Plan, new: Plan) -> tuple[str, ...]:
     """What is not the same in two plans, as lines fit to print; empty when all is."""
     found: list[str] = []
@@ -144,7 +148,7 @@ def differences(old: Plan, new: Plan) -> tuple[str, ...]:
     first = cast("Mapping[str, Any]", plain(old.facts))
     second = cast("Mapping[str, Any]", plain(new.facts))
     for name in (*first, *sorted(second.keys() - first.keys())):
-        if name == "manifest" or first.get(name) == second.get(name):
+        if name in _NOT_PLANNED or first.get(name) == second.get(name):
             continue
         say = _SAY.get(name, _values)
         found.extend(say(name, first.get(name), second.get(name)))

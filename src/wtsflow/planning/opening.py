@@ -7,6 +7,13 @@ from wtsflow.model.plan import Actor, Plan
 from wtsflow.model.values import Json
 from wtsflow.planning.freeze import freeze
 from wtsflow.planning.outline import outline
+from wtsflow.planning.undone import undone
+
+
+def _targets(plan: Plan, actor: Actor) -> set[str]:
+    if plan.undoes:
+        return {one.machine.name for one in undone(plan)}
+    return {name for node in outline(plan, actor).walk() for name in node.machines}
 
 
 def opening(plan: Plan, actor: Actor, origin: Mapping[str, Json]) -> dict[str, Json]:
@@ -29,7 +36,7 @@ def opening(plan: Plan, actor: Actor, origin: Mapping[str, Json]) -> dict[str, J
         "frozen": freeze(plan),
         "actor": asdict(actor),
         "ticket": plan.ticket,
-        "targets": sorted({name for node in outline(plan, actor).walk() for name in node.machines}),
+        "targets": sorted(_targets(plan, actor)),
         "scripts": [
             {
                 "pin": pin,

@@ -47,7 +47,7 @@ class Progress:
     @classmethod
     def of(cls, plan: Plan | None) -> "Progress":
         """What is known before it begins."""
-        if plan is None:
+        if plan is None or plan.undoes:
             return cls()
         steps = [step for step in plan.workflow.steps if step.path not in plan.passed]
         parts = {step.path: _part(number, step, plan) for number, step in enumerate(steps, 1)}

@@ -35,6 +35,8 @@
     changes       of a check {change, same, unknown, targets: [{name, change, same, unknown}]}:
                   announced changes, steps that would do nothing, steps of which it cannot tell;
                   null for a run that was none
+    undo          {done, failed?, left?}: how many steps were taken back, and the names
+                  (path/undo@target) of what could not be and of what was left; null: nothing was to
     skipped       [{path, reason, change?, targets?}]; change is "unknown" where a check cannot tell
     waiting       [{path, until_ms}]
     outputs       {name: value}
@@ -80,6 +82,7 @@ def result(records: Iterable[Record]) -> dict[str, Any]:
         "targets": _targets(closed or {}),
         "steps": [_step(attempt) for attempt in tally.attempts.values()],
         "changes": facts(tally),
+        "undo": (closed or {}).get("undo"),
         "skipped": [
             {"path": path, "reason": why, **_untold(tally, path)}
             for path, why in tally.skipped.items()

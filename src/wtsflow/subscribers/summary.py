@@ -7,7 +7,7 @@ from typing import Any
 
 from wtsflow.model.record import Outcome, Stop
 from wtsflow.model.terminal import visible, width
-from wtsflow.subscribers import checked
+from wtsflow.subscribers import checked, undone
 from wtsflow.subscribers.tally import Attempt, Tally
 from wtsflow.subscribers.words import (
     BAD,
@@ -60,6 +60,7 @@ def summary(
         count = sum(len(trouble.targets) for trouble in rest)
         more = f"and {len(rest)} more causes on {count} targets: see the details"
         lines += [[], [(more, "bold")]]
+    lines += undone.summary(tally)
     lines += [[], *_next(tally, output, details=details)]
     if tally.opened.get("check"):
         lines += checked.summary(tally, columns)
@@ -165,4 +166,5 @@ def _next(tally: Tally, output: str, *, details: bool) -> list[Spans]:
         )
     if again and len(again) < len(ends) and len(again) <= 10:
         rows.append(("again", f"the same command with --limit {','.join(map(visible, again))}"))
+    rows += undone.following(tally)
     return [[(f"  {name:<9}", "dim"), (text, "")] for name, text in rows]
