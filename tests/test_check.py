@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 from tests.scripted import Ran, Scripted, perform
 from tests.watching import Tape, ended
-from wtsflow.errors import Exit, ManifestError
+from wtsflow.errors import Exit, ManifestError, SessionLost
 from wtsflow.model.plan import Plan
 from wtsflow.model.record import Record
 from wtsflow.model.script import Interface, Language, PinnedScript
@@ -226,6 +226,14 @@ def test_a_check_whose_output_is_not_whole_calls_nothing_good(
     found = changes(checking(tmp_path, ONE, play))
     assert isinstance(found, Mapping)
     assert (found["state"], found["reason"]) == (state, "the end of its output is missing")
+
+
+def test_a_check_that_was_lost_is_done_again(tmp_path: Path) -> None:
+    ends = iter([[SessionLost("the connection went")], said("UNCHANGED")("", None)])  # type: ignore[arg-type]
+    ran = checking(tmp_path, ONE, lambda _target, _invocation: next(ends))
+    assert ran.data("again/one@local/1")["why"] == "a check changes nothing"
+    assert ran.data("finished/one@local/2")["changes"] == {"state": "same", "count": 0}
+    assert ran.data("closed")["status"] == "success"
 
 
 def test_a_script_without_a_check_is_not_even_started(tmp_path: Path) -> None:

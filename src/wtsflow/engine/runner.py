@@ -303,8 +303,9 @@ class Runner:
         if self.state.stopping is not None or self.state.closed is not None:
             return [known]
         script = events.script_of(self.plan, task)
-        if script and script.interface.idempotent and task.attempt <= TIMES:
-            return [known, events.again(task, "its script is idempotent", begun=True)]
+        why = "a check changes nothing" if self.plan.check else "its script is idempotent"
+        if script and (self.plan.check or script.interface.idempotent) and task.attempt <= TIMES:
+            return [known, events.again(task, why, begun=True)]
         if not task.age:
             return [known]
         match self._manner.unknown(task, result.message):
