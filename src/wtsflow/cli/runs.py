@@ -334,6 +334,7 @@ def _follow(opened: "SqliteJournal", run: str, format_: RunFormat) -> bool:
             verbose=here.verbose,
             width=here.width,
             output=lambda name: str(here.state / "spool" / name),
+            own=False,
         )
     with reader as told:
         see: Subscriber = told
