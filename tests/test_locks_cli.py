@@ -11,10 +11,10 @@ import pytest
 
 from tests.scripted import wait_for
 from tests.workspaces import Workspace
-from wtsflow.app import driver
 from wtsflow.files import held
 from wtsflow.lab import Hosts
 from wtsflow.locks import Locked, Locks
+from wtsflow.runs import driver
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="practice hosts need a POSIX shell")
 

@@ -15,7 +15,7 @@ Names are imported when they are first asked for: ``import wtsflow`` costs nothi
 
 TYPE_CHECKING = False  # typing's own costs `--version` a third of its time
 if TYPE_CHECKING:
-    from wtsflow.app import App, Finished, Prepared
+    from wtsflow.app import App
     from wtsflow.engine.interrupt import Interrupt
     from wtsflow.errors import (
         ConnectError,
@@ -36,12 +36,13 @@ if TYPE_CHECKING:
     from wtsflow.model.record import Event, Line, Outcome, Record, Stop
     from wtsflow.model.values import Secret
     from wtsflow.model.workflow import Workflow
+    from wtsflow.runs import Finished, Prepared
     from wtsflow.workspace import Workspace
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "wtsflow.app": ("App", "Finished", "Prepared"),
+    "wtsflow.app": ("App",),
     "wtsflow.engine.interrupt": ("Interrupt",),
     "wtsflow.errors": (
         "ConnectError",
@@ -63,6 +64,7 @@ _HOMES = {
     "wtsflow.model.values": ("Secret",),
     "wtsflow.model.workflow": ("Workflow",),
     "wtsflow.workspace": ("Workspace",),
+    "wtsflow.runs": ("Finished", "Prepared"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -5,36 +5,30 @@
     text -> manifest.load -> planning.resolve -> engine -> records
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wtsflow import __version__, credentials, manifest, planning, undoing
 from wtsflow.clock import SystemClock
-from wtsflow.engine.interrupt import Interrupt, Level
+from wtsflow.engine.interrupt import Interrupt
 from wtsflow.engine.manner import Manner
 from wtsflow.engine.runner import Parts, Runner
 from wtsflow.engine.state import State
 from wtsflow.errors import (
     BusyError,
     Exit,
-    InvalidError,
-    MismatchError,
-    PlanMismatch,
-    UsageError,
 )
 from wtsflow.files import held, private_folder, whole_lock
 from wtsflow.model.plan import Actor, Plan
-from wtsflow.model.record import Event
 from wtsflow.model.values import Json
-from wtsflow.model.workflow import Type, Workflow
+from wtsflow.model.workflow import Workflow
 from wtsflow.ports import Clock, Subscriber, Transport
+from wtsflow.runs import Finished, Prepared, driver
 from wtsflow.transports import TRANSPORTS
 from wtsflow.verbs import VERBS
 from wtsflow.who import new_run_id, present_actor
@@ -49,32 +43,6 @@ if TYPE_CHECKING:
 
 DRIVER = 5.0
 """Seconds to wait for a run's lock: who looks whether it is held may hold it for a moment."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A plan that can be performed: with the values of its inputs, secrets among them."""
-
-    plan: Plan
-    values: Mapping[str, Json]
-    actor: Actor
-    origin: Mapping[str, Json] = field(default_factory=dict)
-    """Why it is run: ``kind`` (``rerun``, ``undo``, ``schedule``) and what goes with it."""
-    withhold: bool = False
-    """Output may hold secrets that are not known here: none is shown or kept."""
-    filled: Sequence[str] = ()
-    """Inputs whose values came from the environment's variables."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A run that has ended. ``state`` holds what happened; ``exit`` is the process's code."""
-
-    run: str
-    exit: Exit
-    state: State
-    detached: Sequence[tuple[Subscriber, Exception]] = ()
-    """Subscribers that broke and were let go, with what broke them."""
 
 
 @dataclass
@@ -278,88 +246,17 @@ class App:
     ) -> Finished:
         """Go on with a run that another process began, or settle one that is closed.
 
-        ``prepared`` comes from :meth:`reopen`; targets are locked anew. Raises like :meth:`run`.
+        ``prepared`` comes from :mod:`wtsflow.reopening`. Targets are locked anew, but for a run
+        that is only to be ended or settled. Raises like :meth:`run`.
         """
         runner = self._runner(prepared, run, subscribers, interrupt, manner)
-        with self.driving(run), self.holding(prepared.plan, run, interrupt):
-            who: dict[str, Json] = {"actor": asdict(self.actor), "version": __version__}
-            return _finished(runner, runner.resume(self.journal.load(run), who))
-
-    def reopen(
-        self,
-        run: str,
-        answer: Callable[[Plan], Mapping[str, Json]],
-        *,
-        inventories: Sequence[Path] = (),
-        as_planned: bool = False,
-    ) -> Prepared:
-        """The plan of a run that was begun, held against the present.
-
-        ``answer`` gives the plan's inputs, with its secrets. Everything is planned and asked
-        again, permission too; ``as_planned`` goes on with what was planned where the present
-        differs. Raises PlanMismatch with the differences, DeniedError, UsageError without such a
-        run.
-        """
-        old, actor = self.frozen(run)
-        self.enter(old.environment)
-        given = answer(old)
-        values = planning.bind(old.workflow, given)
-        try:
-            new = self.plan(old.workflow, given, inventories=inventories, **planning.terms(old))
-            different = (*self._edited(old), *planning.differences(old, new.plan))
-        except (InvalidError, MismatchError) as error:
-            different = (error.message,)
-        if different and not as_planned:
-            raise PlanMismatch(
-                different, cure="look at them; --as-planned goes on with what was planned"
-            )
-        return Prepared(old, values, actor)
-
-    def ended(self, run: str) -> Prepared:
-        """The plan of a run that is only to be ended, without its secrets.
-
-        What needs one fails, and no output is kept: nobody could mask it. Raises UsageError.
-        """
-        old, actor = self.frozen(run)
-        with suppress(UsageError):  # it is to be ended though its environment is gone
-            self.enter(old.environment)
-        hidden = {n for n, one in old.workflow.inputs.items() if one.type is Type.SECRET}
-        values = {name: value for name, value in old.inputs.items() if name not in hidden}
-        return Prepared(old, values, actor, withhold=values.keys() != old.inputs.keys())
-
-    def frozen(self, run: str) -> tuple[Plan, Actor]:
-        """The plan of a run as it was opened, and who opened it. Raises UsageError."""
-        records = self.journal.load(run, limit=1)
-        data = records[0].event.data if records else {}
-        frozen, actor = data.get("frozen"), data.get("actor")
-        if not isinstance(frozen, Mapping) or not isinstance(actor, Mapping):
-            raise UsageError(f"there is no plan of run {run}", cure="see: wtsflow runs list")
-        return planning.thaw(frozen, manifest.load), Actor(**actor)  # type: ignore[arg-type]
-
-    def _edited(self, old: Plan) -> list[str]:
-        """Whether the manifest's file says something else by now."""
-        path = Path(old.workflow.source)
-        try:
-            present = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError:
-            return []
-        same = present == old.workflow.sha256
-        return [] if same else [f"the manifest {old.workflow.source} changed"]
-
-    def cancel(self, run: str, reason: str = "", level: Level = Level.STOP) -> bool:
-        """Wish, in a run's records, that it ends. Whether a process performs it, and will see.
-
-        Raises UsageError for a run that is over.
-        """
-        records = self.journal.load(run)
-        if not records or any(record.event.key == "closed" for record in records):
-            raise UsageError(f"run {run} is over", cure=f"see: wtsflow runs show {run}")
-        number = 1 + sum(record.event.type == "cancel" for record in records)
-        time = datetime.fromtimestamp(self.clock.now(), UTC).isoformat(timespec="microseconds")
-        data: dict[str, Json] = {"by": self.actor.name, "reason": reason, "level": int(level)}
-        wish = Event(f"cancel/{number}", data)
-        self.audit.append(self.journal.record(run, [wish], time=time.replace("+00:00", "Z")))
-        return held(driver(self.state, run))
+        who: dict[str, Json] = {"actor": asdict(self.actor), "version": __version__}
+        with self.driving(run):
+            records = self.journal.load(run)
+            ending = any(one.event.type in ("closed", "cancel") for one in records)
+            held = nullcontext() if ending else self.holding(prepared.plan, run, interrupt)
+            with held:
+                return _finished(runner, runner.resume(records, who))
 
     def _runner(
         self,
@@ -401,8 +298,3 @@ def _finished(runner: Runner, state: State) -> Finished:
     elif state.left:
         name = str((state.stopping or {}).get("exit") or Exit.UNKNOWN.label)
     return Finished(state.run, Exit[name.upper()], state, runner.detached)
-
-
-def driver(state: Path, run: str) -> Path:
-    """The file that the process which performs a run holds locked."""
-    return state / "locks" / f"{run}.lock"

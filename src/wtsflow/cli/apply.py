@@ -18,7 +18,8 @@ from wtsflow.cli.request import (
 )
 
 if TYPE_CHECKING:
-    from wtsflow.app import App, Prepared
+    from wtsflow.app import App
+    from wtsflow.runs import Prepared
     from wtsflow.workspace import Settings
 
 
@@ -77,8 +78,8 @@ def thawed(file: Path, request: Request, *, secrets: bool) -> tuple["App", "Prep
     Raises PlanMismatch for a file that was changed and for a present that differs.
     """
     from wtsflow import manifest, planning
-    from wtsflow.app import Prepared
     from wtsflow.errors import PlanMismatch
+    from wtsflow.runs import Prepared
 
     old = planning.thaw(plan_document(file), manifest.load)
     app, settings = opened(request.flags, old.environment or None)

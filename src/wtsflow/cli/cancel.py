@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wtsflow import reopening
 from wtsflow.cli import complete
 from wtsflow.cli.common import Format, document, note, out, stop
 from wtsflow.cli.kept import driven as performed, find_run, mapping
@@ -59,7 +60,7 @@ def command(
     with closing_on_error(app):
         name = find_run(app.journal, run).run
         level = Level.FINISH if gently else Level.STOP
-        alive = app.cancel(name, reason, level)
+        alive = reopening.cancel(app, name, reason, level)
         if alive and not wait:
             app.close()
             _say(name, {}, format_)
@@ -90,7 +91,7 @@ def _ended(app: "App", run: str) -> bool:
 
 def _take_over(app: "App", run: str, how: Driving) -> None:
     """Perform the end of a run whose process is gone."""
-    prepared = app.ended(run)
+    prepared = reopening.to_end(app, run)
     drive = Driving(how.format, how.park, OnUnknown.STOP)
     driven(
         app,

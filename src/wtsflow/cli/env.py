@@ -22,8 +22,9 @@ from wtsflow.model.text import listed
 from wtsflow.model.values import MASK, Json, Secret
 
 if TYPE_CHECKING:
-    from wtsflow.app import App, Prepared
+    from wtsflow.app import App
     from wtsflow.planning import Difference
+    from wtsflow.runs import Prepared
     from wtsflow.workspace import Environment
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from wtsflow import reopening
 from wtsflow.cli.common import Frame, frame
 from wtsflow.cli.request import Request, answers, closing_on_error, given_again, opened
 from wtsflow.credentials.prompt import UNATTENDED
@@ -19,9 +20,10 @@ from wtsflow.model.workflow import Workflow
 from wtsflow.schedules import Claim, Ending, Entry, Standing, entries, written
 
 if TYPE_CHECKING:
-    from wtsflow.app import App, Finished, Prepared
+    from wtsflow.app import App
     from wtsflow.model.plan import Plan
     from wtsflow.model.values import Json
+    from wtsflow.runs import Finished, Prepared
     from wtsflow.workspace import Settings
 
 POLL = 0.2
@@ -103,8 +105,8 @@ class Unattended:
 
     def standing(self, run: str) -> Standing:
         """How a run stands."""
-        from wtsflow.app import driver
         from wtsflow.files import held
+        from wtsflow.runs import driver
 
         found = self.app.journal.find(run, limit=1)
         if not found:
@@ -128,7 +130,7 @@ class Unattended:
 
     def perform(self, entry: Entry, claim: Claim) -> Ending:
         """Plan it, and run it under the claim's id. Raises WtsflowError."""
-        app, settings = _app(entry.schedule.environment)
+        app, settings = opened({}, entry.schedule.environment)
         with _closing(app), self.everyone.one() as interrupt:
             prepared = replace(
                 _planned(app, settings, entry),
@@ -147,13 +149,13 @@ class Unattended:
         return self._resumed(run, as_planned=False)
 
     def _resumed(self, run: str, *, as_planned: bool) -> Ending:
-        app, settings = _app(self._environment(run))
+        app, settings = opened({}, self._environment(run) or None)
 
         def answer(plan: "Plan") -> "dict[str, Json]":
             return dict(given_again(plan, Request("", ask=False), secrets=True))
 
         with _closing(app), self.everyone.one() as interrupt:
-            prepared: Prepared = app.reopen(run, answer, as_planned=as_planned)
+            prepared: Prepared = reopening.reopened(app, run, answer, as_planned=as_planned)
             manner = Manner(park=settings.park)
             return self._ended(app.resume(prepared, run, [], interrupt, manner=manner))
 
@@ -163,7 +165,7 @@ class Unattended:
     def replace(self, run: str, reason: str) -> bool:
         """End a run, and wait until it is over. False: it was not, within the time for it."""
         try:
-            alive = self.app.cancel(run, reason)
+            alive = reopening.cancel(self.app, run, reason)
         except UsageError:  # it ended just now
             return True
         if not alive:
@@ -187,11 +189,6 @@ def _closing(app: "App") -> Iterator[None]:
         yield
     finally:
         app.close()
-
-
-def _app(environment: str) -> "tuple[App, Settings]":
-    del environment
-    return opened({})
 
 
 def _planned(app: "App", settings: "Settings", entry: Entry) -> "Prepared":

@@ -70,9 +70,9 @@ def command(
 @contextmanager
 def _locks() -> "Iterator[Locks | None]":
     """The table of claims, where a run has made one."""
-    from wtsflow.app import driver
     from wtsflow.files import held
     from wtsflow.locks import Locks
+    from wtsflow.runs import driver
 
     state = frame().state
     path = state / "locks.sqlite"

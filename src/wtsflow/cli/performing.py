@@ -17,7 +17,8 @@ from wtsflow.model.record import Record, Task
 from wtsflow.ports import Subscriber
 
 if TYPE_CHECKING:
-    from wtsflow.app import App, Finished, Prepared
+    from wtsflow.app import App
+    from wtsflow.runs import Finished, Prepared
     from wtsflow.subscribers.console import Console
 
 

@@ -11,7 +11,7 @@ from wtsflow.cli.common import Format, document, frame, note, out
 from wtsflow.cli.request import Request, prepare
 
 if TYPE_CHECKING:
-    from wtsflow.app import Prepared
+    from wtsflow.runs import Prepared
 
 
 def command(

@@ -14,8 +14,9 @@ from wtsflow.errors import UsageError
 from wtsflow.model.text import listed
 
 if TYPE_CHECKING:
-    from wtsflow.app import App, Prepared
+    from wtsflow.app import App
     from wtsflow.lab import Hosts, Trouble
+    from wtsflow.runs import Prepared
 
 
 def warning(fleet: "Hosts") -> str:

@@ -7,7 +7,8 @@ from wtsflow.errors import UsageError
 from wtsflow.model.terminal import visible
 
 if TYPE_CHECKING:
-    from wtsflow.app import App, Prepared
+    from wtsflow.app import App
+    from wtsflow.runs import Prepared
 
 
 def confirm(app: "App", prepared: "Prepared", *, yes: bool) -> None:

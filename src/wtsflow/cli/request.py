@@ -19,8 +19,9 @@ from wtsflow.model.values import MASK, Json, Secret
 from wtsflow.model.workflow import Input, Type, Workflow
 
 if TYPE_CHECKING:
-    from wtsflow.app import App, Prepared
+    from wtsflow.app import App
     from wtsflow.model.plan import Plan
+    from wtsflow.runs import Prepared
     from wtsflow.workspace import Settings, Workspace
 
 VARIABLE = "WTSFLOW_INPUT_"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wtsflow import reopening
 from wtsflow.cli.common import note
 from wtsflow.cli.kept import find_run
 from wtsflow.cli.partial import ended_so, known, words
@@ -25,7 +26,8 @@ from wtsflow.model.text import listed
 from wtsflow.model.workflow import Workflow
 
 if TYPE_CHECKING:
-    from wtsflow.app import App, Prepared
+    from wtsflow.app import App
+    from wtsflow.runs import Prepared
     from wtsflow.workspace import Settings
 
 
@@ -45,7 +47,7 @@ def again(
     app, settings = opened(request.flags)
     with closing_on_error(app):
         run = find_run(app.journal, request.manifest).run
-        old, _actor = app.frozen(run)
+        old, _actor = reopening.frozen(app, run)
         within(app, old.environment, request.environment)
         targets = ended_so(app.journal.load(run), run, wanted)
         if "unknown" in wanted:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wtsflow import reopening
 from wtsflow.cli import complete, options
 from wtsflow.cli.common import frame, note, out, stop
 from wtsflow.cli.kept import find_run, mapping
@@ -15,10 +16,11 @@ from wtsflow.errors import BusyError, Exit, UsageError, WtsflowError
 from wtsflow.model.text import listed
 
 if TYPE_CHECKING:
-    from wtsflow.app import App, Finished, Prepared
+    from wtsflow.app import App
     from wtsflow.model.plan import Plan
     from wtsflow.model.record import Record
     from wtsflow.model.values import Json
+    from wtsflow.runs import Finished, Prepared
 
 
 def command(
@@ -122,7 +124,9 @@ def _reopened(app: "App", run: str, asked: Request, *, as_planned: bool) -> _Aga
     def answer(plan: "Plan") -> "Mapping[str, Json]":
         return given_again(plan, asked, secrets=True)
 
-    prepared = app.reopen(run, answer, inventories=asked.inventories, as_planned=as_planned)
+    prepared = reopening.reopened(
+        app, run, answer, inventories=asked.inventories, as_planned=as_planned
+    )
     return _Again(run, prepared, records)
 
 
