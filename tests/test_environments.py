@@ -76,7 +76,7 @@ class Site:
 
     def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
         """The command line, in a process of its own only where something is run."""
-        if words[0] in ("run", "apply"):
+        if words[0] in ("run", "apply", "resume", "cancel", "schedules"):
             return self.workspace.cli(*words)
         out, err = io.StringIO(), io.StringIO()
         with (
@@ -213,6 +213,35 @@ def test_a_repeated_run_stays_in_its_environment(site: Site) -> None:
     other = site.cli("run", "--rerun", "failed", run, "--env", "prod", "--yes")
     assert other.returncode == 2
     assert "it was planned in environment 'qa', not 'prod'" in other.stderr
+
+
+def test_a_run_goes_on_in_its_environment(site: Site) -> None:
+    parked = SAY.replace("steps:\n", "steps:\n  - { wait: 1h }\n")
+    file = site.workspace.write("manifests/parked.yaml", parked)
+    try:
+        assert site.cli("run", "parked", "--env", "qa").returncode == 10
+        done = site.cli("resume", "latest")
+        assert done.returncode == 10, done.stderr
+        ended = site.cli("cancel", "latest")
+        assert ended.returncode == 0, ended.stderr
+    finally:
+        file.unlink()
+
+
+def test_a_schedule_fires_in_its_environment(site: Site) -> None:
+    text = SAY.replace("name: say", "name: nightly").replace(
+        "greeting: {", "greeting: { default: x,"
+    )
+    text += "triggers:\n  - { schedule: '* * * * *', env: qa }\n"
+    file = site.workspace.write("manifests/nightly.yaml", text)
+    try:
+        done = site.cli("schedules", "run", "--due", "--at", "2030-01-01T00:00Z")
+        assert done.returncode == 0, done.stderr
+    finally:
+        file.unlink()
+    run = site.document("runs", "list", "--workflow", "nightly")["runs"][0]
+    assert (run["environment"], run["status"]) == ("qa", "success")
+    assert "lab1 says hello from qa" in site.cli("runs", "show", run["run"]).stdout
 
 
 # --- production -------------------------------------------------------------------------------
