@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -277,7 +278,7 @@ def test_a_parked_run_is_listed_as_waiting_and_goes_on_when_due(tmp_path):
     assert done.returncode == 10, done.stderr
     assert "resume --due" in done.stdout
     assert "step1" in case.site.cli("runs", "list", "--waiting").stdout
-    until = case.listed()["due"] / 1000
+    until = datetime.fromisoformat(case.listed()["due"]).timestamp()
     early = case.site.cli("resume", "--due")
     assert early.stdout == "" or time.time() > until
     time.sleep(max(0.0, until - time.time()) + 0.1)
