@@ -348,6 +348,38 @@ def test_of_several_runs_the_worst_exit_code_is_the_calls(space: Workspace) -> N
     assert found["exit"]["name"] == "invalid"
 
 
+PLACES = """\
+wtsflow: 1
+scripts: .
+inventory: inventory.yaml
+default_environment: prod
+environments:
+  qa: { variables: { days: 3 } }
+  prod: { production: true }
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "inputs", "said"),
+    [
+        ("env: qa", "inputs: { days: number }\n", ""),
+        ("env: prod", "", ""),
+        ("env: qaa", "", "there is no environment 'qaa'"),
+        ("id: a", "", "environment 'prod' is production, and the schedule does not say so"),
+        ("env: prod", "inputs: { days: number }\n", "days has no value in environment 'prod'"),
+    ],
+)
+def test_a_schedule_runs_in_the_environment_that_it_names(
+    space: Workspace, more: str, inputs: str, said: str
+) -> None:
+    space.write("wtsflow.yaml", PLACES)
+    space.write("manifests/clean.yaml", manifest(more, inputs=inputs))
+    done = due(space, 0)
+    assert done.returncode == (3 if said else 0)
+    assert said in done.stderr
+    assert executions(space) == (0 if said else 1)
+
+
 # --- looking --------------------------------------------------------------------------------------
 
 

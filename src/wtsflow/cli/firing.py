@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,8 +14,10 @@ from wtsflow.cli.request import Request, answers, closing_on_error, given_again,
 from wtsflow.credentials.prompt import UNATTENDED
 from wtsflow.engine.interrupt import Interrupt, Level
 from wtsflow.engine.manner import Manner
-from wtsflow.errors import ConfigError, Exit, ManifestError, UsageError, WtsflowError
+from wtsflow.errors import BusyError, ConfigError, Exit, ManifestError, UsageError, WtsflowError
+from wtsflow.manifest.triggers import left_open
 from wtsflow.model.record import Event, Record
+from wtsflow.model.text import listed
 from wtsflow.model.workflow import Workflow
 from wtsflow.schedules import Claim, Ending, Entry, Standing, entries, written
 
@@ -105,15 +107,12 @@ class Unattended:
 
     def standing(self, run: str) -> Standing:
         """How a run stands."""
-        from wtsflow.files import held
-        from wtsflow.runs import driver
-
         found = self.app.journal.find(run, limit=1)
         if not found:
             return Standing.PENDING
         if found[0].status:
             return Standing.OVER
-        going = found[0].standing == "parked" or held(driver(self.app.state, run))
+        going = found[0].standing == "parked" or self._driven(run)
         return Standing.GOING if going else Standing.CUT
 
     def ending(self, run: str) -> Ending:
@@ -146,36 +145,42 @@ class Unattended:
 
     def resume(self, run: str) -> Ending:
         """Go on with a run whose process is gone. Raises WtsflowError."""
-        return self._resumed(run, as_planned=False)
-
-    def _resumed(self, run: str, *, as_planned: bool) -> Ending:
-        app, settings = opened({}, self._environment(run) or None)
 
         def answer(plan: "Plan") -> "dict[str, Json]":
             return dict(given_again(plan, Request("", ask=False), secrets=True))
 
-        with _closing(app), self.everyone.one() as interrupt:
-            prepared: Prepared = reopening.reopened(app, run, answer, as_planned=as_planned)
-            manner = Manner(park=settings.park)
-            return self._ended(app.resume(prepared, run, [], interrupt, manner=manner))
-
-    def _environment(self, run: str) -> str:
-        return self.app.journal.find(run, limit=1)[0].environment
+        return self._taken_up(run, lambda app: reopening.reopened(app, run, answer))
 
     def replace(self, run: str, reason: str) -> bool:
         """End a run, and wait until it is over. False: it was not, within the time for it."""
         try:
-            alive = reopening.cancel(self.app, run, reason)
+            reopening.cancel(self.app, run, reason)
         except UsageError:  # it ended just now
             return True
-        if not alive:
-            self._resumed(run, as_planned=True)
         end = self.app.clock.monotonic() + REPLACING
         while self.standing(run) is not Standing.OVER:
             if self.app.clock.monotonic() > end or self.everyone.level:
                 return False
-            threading.Event().wait(POLL)
+            if self._driven(run):
+                threading.Event().wait(POLL)
+            else:
+                with suppress(BusyError):  # somebody else ends it
+                    self._taken_up(run, lambda app: reopening.to_end(app, run))
         return True
+
+    def _taken_up(self, run: str, plan: "Callable[[App], Prepared]") -> Ending:
+        """Take the place of a process that is gone, or that parked the run."""
+        app, settings = opened({})
+        with _closing(app), self.everyone.one() as interrupt:
+            prepared = plan(app)
+            manner = Manner(park=settings.park)
+            return self._ended(app.resume(prepared, run, [], interrupt, manner=manner))
+
+    def _driven(self, run: str) -> bool:
+        from wtsflow.files import held
+        from wtsflow.runs import driver
+
+        return held(driver(self.app.state, run))
 
     def _ended(self, finished: "Finished") -> Ending:
         found = self.app.journal.find(finished.run, limit=1)[0]
@@ -233,7 +238,39 @@ def schedules_of(app: "App") -> Found:
         except OSError as error:
             refused.append((str(path), ConfigError(f"{path} cannot be read: {error.strerror}")))
     found, twice = entries(workflows, app.workspace.root)
-    return Found(tuple(found), (*refused, *(("", error) for error in twice)))
+    refused += [("", error) for error in twice]
+    fit: list[Entry] = []
+    for entry in found:
+        try:
+            _environment(app, entry)
+        except UsageError as error:
+            refused.append((entry.workflow.source, _placed(entry, error)))
+        else:
+            fit.append(entry)
+    return Found(tuple(fit), tuple(refused))
+
+
+def _environment(app: "App", entry: Entry) -> None:
+    """Prove that it is known where a schedule runs, said where that is production, and how."""
+    said = entry.schedule.environment
+    name = app.workspace.chosen(said or frame().environ.get("WTSFLOW_ENV", ""))
+    if name and not said and app.workspace.environments[name].production:
+        raise UsageError(
+            f"environment '{name}' is production, and the schedule does not say so",
+            cure=f"write 'env: {name}' in the trigger",
+        )
+    filled = app.workspace.environments[name].variables if name else {}
+    if missing := left_open(entry.workflow, {**filled, **entry.schedule.arguments}):
+        raise UsageError(
+            f"nobody is asked when it fires, and {listed(missing)} has no value"
+            + (f" in environment '{name}' either" if name else ""),
+            cure=f"with: {{ {missing[0]}: … }}",
+        )
+
+
+def _placed(entry: Entry, error: UsageError) -> ConfigError:
+    cure = error.cure.replace("--env", "env:")
+    return ConfigError(f"{entry.schedule.location}: {error.message}", cure=cure)
 
 
 def workspace_app() -> "App":

@@ -141,20 +141,25 @@ def _inputs(document: Document, workflow: Workflow, item: Part) -> Iterator[Diag
             )
         else:
             yield from _value(document, declared, value, path)
-    open_ = [
-        one.name
-        for one in workflow.inputs.values()
-        if one.required and one.type is not Type.SECRET and values.get(one.name) is None
-    ]
-    if open_:
+    open_ = left_open(workflow, values)
+    if open_ and not item.text("env"):  # an environment may fill them: known when it fires
         names = ", ".join(f"'{name}'" for name in open_)
         yield document.diagnostic(
             "wts506",
             f"nobody is asked when it fires, and {names} {'has' if len(open_) == 1 else 'have'}"
             " no value",
             (*item.path, "schedule"),
-            cure=f"with: {{ {open_[0]}: … }}, or a default",
+            cure=f"with: {{ {open_[0]}: … }}, a default, or an 'env:' that has it",
         )
+
+
+def left_open(workflow: Workflow, given: Mapping[str, Any]) -> list[str]:
+    """The inputs that a run needs, of those that may stand in a file, and that are not given."""
+    return [
+        one.name
+        for one in workflow.inputs.values()
+        if one.required and one.type is not Type.SECRET and given.get(one.name) is None
+    ]
 
 
 def _value(document: Document, declared: Input, value: Any, path: Path) -> Iterator[Diagnostic]:
