@@ -17,7 +17,10 @@ from wtsflow.planning.place import placed
 from wtsflow.planning.targets import machines, refuse_unreachable
 from wtsflow.ports import Inventory, ScriptSource
 
-TERMS = ("ticket", "limit", "parallel", "timeout", "grace", "reattach", "closing", "passed", "check")
+TERMS = (
+    *("ticket", "limit", "parallel", "timeout", "grace", "reattach", "closing"),
+    *("passed", "check"),
+)
 """What :func:`resolve` is told beside the workflow and its inputs, by the names of the plan."""
 
 
@@ -51,17 +54,13 @@ def resolve(
     ``inputs`` come from :func:`bind`; ``groups`` are the actor's; ``timeout`` (seconds) bounds a
     task whose step does not say, ``grace`` (seconds) a process that is stopped; ``limit`` is a host
     pattern; ``passed`` are the static paths of steps that are passed over (see :func:`passed`);
-    ``check``: nothing may be changed, scripts only tell what they would do;
-    ``environment`` is the name of the one that it is planned in;
-    ``transports`` are those that there are (empty: not looked at).
+    ``check``: scripts only tell what they would do; ``environment`` is the name of the one that it
+    is planned in; ``transports`` are those that there are (empty: not looked at).
 
     Raises PlanError when the answers do not fit, DeniedError with the author's sentence when a
     requirement does not hold, and whatever ``scripts`` and ``inventory`` raise.
     """
-    if workflow.needs_ticket and not ticket:
-        raise PlanError(
-            f"{workflow.name} works on a ticket, and none was given", cure="--ticket INC0012345"
-        )
+    _refuse_ticketless(workflow, ticket)
     refuse_gaps(workflow, passed)
     targets = machines(workflow, inputs, inventory, limit, passed)
     if transports:
@@ -90,6 +89,13 @@ def resolve(
     if wrong := tuple(misfits(kept, plan, scope)):
         raise together([misfit for _step, misfit in wrong], wrong[0][0].location)
     return plan
+
+
+def _refuse_ticketless(workflow: Workflow, ticket: str) -> None:
+    if workflow.needs_ticket and not ticket:
+        raise PlanError(
+            f"{workflow.name} works on a ticket, and none was given", cure="--ticket INC0012345"
+        )
 
 
 def known_names(
