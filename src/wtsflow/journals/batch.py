@@ -1,7 +1,9 @@
 """What one call asks to be written: made ready by its own thread, written by whichever writes."""
 
+import contextlib
 import json
 import sqlite3
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
@@ -57,6 +59,19 @@ class Wish:
     stuck: list[tuple[int, Row]] = field(default_factory=list)
     error: Exception | None = None
     done: bool = False
+    _asleep: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._asleep.acquire()
+
+    def wait(self) -> None:
+        """Sleep until it is done, or this thread's turn to write."""
+        self._asleep.acquire()
+
+    def wake(self) -> None:
+        """End :meth:`wait`; any number of times."""
+        with contextlib.suppress(RuntimeError):
+            self._asleep.release()
 
     def fail(self, error: Exception) -> None:
         """Nothing of it was written."""

@@ -50,6 +50,8 @@ class SqliteJournal:
         self._db = db
         self._lock = threading.RLock()
         self._wishes: deque[Wish] = deque()
+        self._queueing = threading.Lock()
+        self._led = False
         self._marking = threading.Lock()
         self._marks: dict[str, int] = {}
         self._last_words: dict[str, int] = {}
@@ -95,19 +97,49 @@ class SqliteJournal:
 
     def _grant(self, wish: Wish) -> None:
         """Have the wish written: by this thread, or by the one that writes just now."""
-        self._wishes.append(wish)
-        with self._lock:
+        with self._queueing:
+            self._wishes.append(wish)
+            leads, self._led = not self._led, True
+        try:
+            if not leads:
+                wish.wait()
+        finally:
             if not wish.done:
-                self._write_all()
+                self._lead()
         if wish.error is not None:
             raise wish.error
 
+    def _lead(self) -> None:
+        """Write for all who wait; then leave it to the first of those who came meanwhile.
+
+        Who has been served is woken at once, and does not stand in the way of who has not.
+        """
+        try:
+            with self._lock:
+                self._write_all()
+        finally:
+            with self._queueing:
+                after = self._wishes[0] if self._wishes else None
+                self._led = after is not None
+            if after is not None:
+                after.wake()
+
     def _write_all(self) -> None:
+        wishes = [self._wishes.popleft() for _ in range(len(self._wishes))]
+        try:
+            if wishes:
+                self._write_together(wishes)
+        finally:
+            for wish in wishes:
+                if not wish.done:
+                    wish.fail(sqlite3.OperationalError("interrupted"))
+                wish.wake()
+
+    def _write_together(self, wishes: Sequence[Wish]) -> None:
         """Write what is asked for, in one transaction; after an error one by one.
 
         So the error is only theirs whose own it is. Not so where no transaction could be begun.
         """
-        wishes = [self._wishes.popleft() for _ in range(len(self._wishes))]
         try:
             self._db.execute("BEGIN IMMEDIATE")
         except Exception as error:  # noqa: BLE001 - it is raised again by each who asked
@@ -303,11 +335,11 @@ class SqliteJournal:
 
     def close(self) -> None:
         """Let go of the file; idempotent."""
+        if self._marks:
+            lenient = contextlib.suppress(JournalError)
+            with lenient, self._translating("write"):
+                self._grant(Wish())
         with self._lock:
-            if self._marks:
-                lenient = contextlib.suppress(JournalError)
-                with lenient, self._translating("write"):
-                    self._grant(Wish())
             self._db.close()
 
     def __enter__(self) -> Self:
