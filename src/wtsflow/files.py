@@ -54,10 +54,11 @@ def private_folder(path: Path, error: type[RecordError] = RecordError) -> Path:
 
 def _make(path: Path) -> bool:
     try:
-        path.mkdir(mode=0o700)
-    except FileNotFoundError:
-        _make(path.parent)
-        return _make(path)
+        try:
+            path.mkdir(mode=0o700)
+        except FileNotFoundError:
+            _make(path.parent)
+            path.mkdir(mode=0o700)  # not for ever: below /proc this is its answer again
     except FileExistsError:
         return False
     return True

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wtsflow.cli import complete
-from wtsflow.cli.common import Format, document, note, out, stop
+from wtsflow.cli.common import Format, document, frame, note, out, stop
 from wtsflow.cli.firing import Found, schedules_of, workspace_app
-from wtsflow.cli.tables import table
+from wtsflow.cli.tables import needed, table
 from wtsflow.errors import Exit, UsageError
 from wtsflow.model.text import did_you_mean
 from wtsflow.schedules import Claim, Entry, Ledger, upcoming, written
@@ -50,13 +50,31 @@ def listing(format_: FormatOption = Format.TEXT) -> None:
         refused = [{"source": source, "message": str(error)} for source, error in found.refused]
         document({"schema": "wtsflow.schedules/1", "schedules": seen, "refused": refused})
     elif seen:
-        heads = ("schedule", "next", "last", "status", "run", "when", "zone", "overlap")
-        table(heads, [_row(facts) for facts in seen], keep=2)
+        _table(seen)
     else:
         note("no manifest has a schedule; see: wtsflow explain wts505")
     _complain(found)
     if found.refused:
         stop(Exit.INVALID)
+
+
+HEADS = ("schedule", "next", "last", "status", "run", "when", "zone", "overlap")
+FEW = 4
+"""The columns that a narrow screen has room for; ``schedules show`` has the rest."""
+
+
+def _table(seen: list[dict[str, Any]]) -> None:
+    rows = [_row(facts) for facts in seen]
+    room = frame().room
+    if room is None or needed(HEADS, rows) <= room:
+        table(HEADS, rows)
+        return
+    table(HEADS[:FEW], [(one[0], _short(one[1]), _short(one[2]), one[3]) for one in rows])
+
+
+def _short(time: str) -> str:
+    """A time without its year; other words as they are."""
+    return time[5:] if time[:4].isdigit() else time
 
 
 def _row(facts: dict[str, Any]) -> tuple[str, ...]:
