@@ -20,6 +20,7 @@ from tests.contracts.transport import (
     eventually,
     finish,
     folders,
+    forget,
     outputs,
     run,
     script,
@@ -97,6 +98,12 @@ def own(target: Target) -> Iterator[Callable[[], Session]]:
             return made
 
         yield make
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tidy() -> Iterator[None]:
+    yield
+    forget()
 
 
 def test_every_transport_is_asked() -> None:

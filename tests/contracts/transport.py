@@ -3,6 +3,7 @@
 import glob
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,18 @@ FOLDERS = tuple(
 )
 
 
+MADE: list[str] = []
+"""Markers of all scripts, for :func:`forget`."""
+
+
+def forget() -> None:
+    """Remove what tests left on this machine on purpose."""
+    for marker in MADE:
+        for path in folders(marker):
+            shutil.rmtree(path, ignore_errors=True) if Path(path).is_dir() else Path(path).unlink()
+    MADE.clear()
+
+
 def script(text: str | bytes, **given: object) -> RunScript:
     """A script with a marker of its own; ``given`` are fields of the invocation."""
     content = text.encode() if isinstance(text, str) else text
@@ -40,6 +53,7 @@ def script(text: str | bytes, **given: object) -> RunScript:
         "grace": 1.0,
         **given,
     }
+    MADE.append(str(fields["marker"]))
     return RunScript(**fields)  # type: ignore[arg-type]
 
 

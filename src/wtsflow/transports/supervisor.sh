@@ -120,10 +120,12 @@ settle() {
       if mkdir -m 700 "$b/wtsflow-$1.d" "$b/wtsflow-$1.d/bin"; then
         d=$b/wtsflow-$1.d
         if mkfifo "$d/o" "$d/e" "$d/i" "$d/ro" "$d/re" && echo >"$d/job"; then
-          for f in "$b"/wtsflow-*.d; do
-            [ "$f" = "$d" ] || old=1
-          done
-          if [ "$old" ] && [ "$(($$%16))" = 0 ]; then forget & fi
+          if [ "$(($$%16))" = 0 ]; then
+            for f in "$b"/wtsflow-*.d; do
+              [ "$f" = "$d" ] || old=1
+            done
+            if [ "$old" ]; then forget & fi
+          fi
           relay
           return
         fi
@@ -254,19 +256,16 @@ patrol() {
     [ "$n" = "$seen" ] || k=0 seen=$n
     k=$((k+1))
     alive $$ || { [ "$p" ] && alive "$p" && [ ! -e "$d/late$n" ]; } || exit
-    if [ "$n" ]; then
-      [ "$severed" ] || pulse
-      [ "$deadline" = 0 ] || [ "$((k*5-5))" -lt "$deadline" ] || [ -e "$d/late$n" ] || overdue
-    else
-      beat=
-    fi
+    [ "$severed" ] || pulse
+    [ "$deadline" = 0 ] || [ "$((k*5-5))" -lt "$deadline" ] || [ -e "$d/late$n" ] || overdue
   done
 }
 
 # A beat that has not come through within a round, or a relay that is gone: the reader is told to
 # ask for the rest, as soon as it listens. What goes beyond what is kept waits for the reader.
 pulse() {
-  if kill -0 "$r" && kill -0 "$q"; then
+  if alive "$r" && alive "$q"; then
+    [ "$n" ] || { beat=; return; }
     if [ -z "$beat" ] || [ -s "$d/beat" ]; then
       printf "" >"$d/beat"
       beaten &
