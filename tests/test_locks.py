@@ -166,6 +166,14 @@ def test_rows_of_the_long_dead_are_swept(tmp_path: Path, locks: Locks) -> None:
         assert {one.holder.run for one in locks.listed()} == {"B"}
 
 
+def test_a_machine_of_the_long_dead_is_taken_over_and_said_so(tmp_path: Path, locks: Locks) -> None:
+    with performing(tmp_path, "A"):
+        locks.take(holder("A"), [claim(WEB)])
+    with performing(tmp_path, "B"):
+        got = locks.take(holder("B", since=1000.0 + 9 * 86400), [claim(WEB)])
+    assert [one.holder.run for one in got.taken] == ["A"]
+
+
 HOLD = """
 import sys, time
 from pathlib import Path

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.peers.sshd import Sshd
 from tests.scripted import wait_for
 from tests.workspaces import Workspace
 from wtsflow.files import held
@@ -30,8 +31,7 @@ echo "ended $WTS_TARGET" >>"$LOG"
 class Site:
     """Practice hosts, and two manifests for all of them: one that must be alone, one that not."""
 
-    def __init__(self, folder: Path, hosts: Hosts) -> None:
-        self.hosts = hosts
+    def __init__(self, folder: Path, inventory: str) -> None:
         self.go, self.log = folder / "go", folder / "log"
         body = BODY.replace("$GO", str(self.go)).replace("$LOG", str(self.log))
         scripts = {
@@ -41,7 +41,7 @@ class Site:
         }
         names = ("alone", "shared")
         manifests = {f"{name}.yaml": HEAD.format(name=name) + STEPS.format(name) for name in names}
-        self.workspace = Workspace.make(folder, scripts, manifests, hosts.inventory.read_text())
+        self.workspace = Workspace.make(folder, scripts, manifests, inventory)
 
     def begin(self, name: str, *options: str, lines: int = 1) -> subprocess.Popen[str]:
         """A run whose script runs on (another) ``lines`` hosts."""
@@ -64,6 +64,11 @@ class Site:
     def waiting(self) -> bool:
         return any(one.waiting for one in self.locks)
 
+    def let_go(self, process: subprocess.Popen[str]) -> tuple[str, str]:
+        """Let the scripts go on, and wait for a run; what it wrote."""
+        self.go.touch()
+        return process.communicate(timeout=60)
+
     def ended(self, *processes: subprocess.Popen[str]) -> list[int]:
         """Let the scripts go on; the exit codes."""
         self.go.touch()
@@ -78,7 +83,7 @@ def code(process: subprocess.Popen[str]) -> int:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     with Hosts(2, folder=tmp_path / "lab") as hosts:
-        made = Site(tmp_path, hosts)
+        made = Site(tmp_path, hosts.inventory.read_text())
         yield made
         made.go.touch()
 
@@ -186,9 +191,8 @@ def test_a_killed_run_has_to_lock_its_targets_anew_to_be_resumed(site: Site) -> 
 
 
 def test_one_machine_in_two_inventories_is_one_machine(site: Site) -> None:
-    port = site.hosts.addresses["lab1"][1]
-    text = site.hosts.inventory.read_text().replace('"lab1"', '"other"').replace("lab1", "other")
-    assert str(port) in text
+    listed = (site.workspace.root / "inventory.yaml").read_text()
+    text = listed.replace('"lab1"', '"other"').replace("lab1", "other")
     alias = site.workspace.write("other.yaml", text)
     holder = site.begin("alone", lines=2)
     refused = site.workspace.cli("run", "alone", "-i", str(alias), "--limit", "other")
@@ -236,3 +240,34 @@ def test_the_workspace_may_say_how_long_is_waited(site: Site) -> None:
     waiting = site.workspace.start("run", "alone")
     wait_for(site.waiting, 30)
     assert site.ended(holder, waiting) == [0, 0]
+
+
+@pytest.mark.peer("sshd")
+def test_a_killed_run_whose_target_was_taken_over_is_still_gone_on_with(
+    tmp_path: Path, sshd: Sshd
+) -> None:
+    """On OpenSSH: the script goes on under its supervisor, and ran once when all is over."""
+    hosts = {
+        name: {"host": f"127.0.1.{number}", "port": sshd.port, "os": "linux"}
+        for number, name in enumerate(("lab1", "lab2"), 1)
+    }
+    inventory = {
+        "defaults": {"user": sshd.user, "ssh": sshd.settings},
+        "hosts": hosts,
+        "groups": {"lab": {"hosts": list(hosts)}},
+    }
+    site = Site(tmp_path, json.dumps(inventory))
+    killed = site.begin("alone", lines=2)
+    killed.kill()
+    killed.communicate()
+    [run] = {one.holder.run for one in site.locks}
+    other = site.workspace.start("run", "shared")
+    wait_for(lambda: site.written.count("begun") == 4, 30)
+    assert site.workspace.cli("resume", run).returncode == 75
+    _out, err = site.let_go(other)
+    assert other.returncode == 0
+    assert f"run {run} was cut off during 'do' on lab1, which may still go on there" in err
+    resumed = site.workspace.cli("resume", run)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert site.written.count("begun") == site.written.count("ended") == 4
+    assert site.workspace.cli("audit", "verify").returncode == 0

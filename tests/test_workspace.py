@@ -264,3 +264,100 @@ def test_a_users_file_that_everybody_can_write_is_not_read(tmp_path: Path) -> No
     path.chmod(0o666)
     with pytest.raises(ConfigError, match="everybody can write"):
         UserFile.read(path)
+
+
+# --- environments -----------------------------------------------------------------------------
+
+PLACES = """\
+wtsflow: 1
+inventory: base.yaml
+settings: { parallel: 7, grace: 2s }
+ssh: { known_hosts: keys, password_from: login }
+default_environment: qa
+environments:
+  qa: {}
+  prod:
+    inventory: [a.yaml, b.yaml]
+    settings: { parallel: 3, connect_timeout: 3s }
+    ssh: { known_hosts: prod/keys }
+    credentials: prod
+    access: rules/prod.yaml
+  map: { credentials: { login: other } }
+"""
+
+
+def test_an_environment_says_what_differs_from_the_workspace(tmp_path: Path) -> None:
+    found = Workspace.read(written(tmp_path, PLACES))
+    live = found.within("prod")
+    assert live.environment == "prod"
+    assert live.inventories == (tmp_path / "a.yaml", tmp_path / "b.yaml")
+    assert live.settings == {"parallel": 3, "grace": "2s", "connect_timeout": "3s"}
+    assert live.access == tmp_path / "rules" / "prod.yaml"
+    assert live.transports["ssh"] == {
+        "known_hosts": str(tmp_path / "prod" / "keys"),
+        "password_from": "prod/login",
+        "connect_timeout": "3s",
+    }
+    qa = live.within("qa")
+    assert qa.inventories == (tmp_path / "base.yaml",)
+    assert qa.transports["ssh"]["password_from"] == "login"
+    assert (qa.access, qa.within("").environment) == (None, "")
+
+
+def test_credentials_are_renamed_by_prefix_or_by_map_and_only_once(tmp_path: Path) -> None:
+    found = Workspace.read(written(tmp_path, PLACES))
+    by_prefix, by_map = found.environments["prod"], found.environments["map"]
+    assert [by_prefix.credential(name) for name in ("sudo", "prod/sudo")] == ["prod/sudo"] * 2
+    assert [by_map.credential(name) for name in ("login", "sudo")] == ["other", "sudo"]
+    listing = "hosts: { web1: { ssh: { sudo_password: sudo, shell: /bin/sh } } }\n"
+    written(tmp_path, listing, "a.yaml")
+    written(tmp_path, "hosts: {}\n", "b.yaml")
+    target = found.within("prod").inventory().host("web1")
+    assert target.settings == {"sudo_password": "prod/sudo", "shell": "/bin/sh"}
+
+
+def test_the_sudo_password_of_the_workspace_holds_for_every_target(tmp_path: Path) -> None:
+    text = "wtsflow: 1\nssh: { sudo_password: sudo }\n"
+    found = Workspace.read(written(tmp_path, text))
+    written(tmp_path, "hosts: { a: {}, b: { ssh: { sudo_password: mine } } }\n", "hosts.yaml")
+    listing = found.inventory([tmp_path / "hosts.yaml"])
+    assert [listing.host(name).settings["sudo_password"] for name in "ab"] == ["sudo", "mine"]
+
+
+def test_a_setting_says_which_environment_it_comes_from(tmp_path: Path) -> None:
+    path = written(tmp_path, PLACES)
+    live = Workspace.read(path).within("prod")
+    values = effective(flags={}, environ={}, workspace=live, user=None).values
+    assert (values["parallel"].number, values["grace"].number) == (3, 2)
+    assert values["parallel"].where == f"{path} (environment prod)"
+    assert values["grace"].where == str(path)
+
+
+def test_which_environment_is_meant(tmp_path: Path) -> None:
+    found = Workspace.read(written(tmp_path, PLACES))
+    assert (found.chosen("prod"), found.chosen("")) == ("prod", "qa")
+    with pytest.raises(UsageError, match="there is no environment 'prd'") as caught:
+        found.chosen("prd")
+    assert caught.value.cure == "did you mean 'prod'?"
+    unsaid = Workspace.read(written(tmp_path, PLACES.replace("default_environment: qa\n", "")))
+    with pytest.raises(UsageError, match="in which environment") as caught:
+        unsaid.chosen("")
+    assert "--env qa" in caught.value.cure
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("qa: { inventry: a }", ("wts101", "unknown key 'inventry' (did you mean 'inventory'?)")),
+        ("QA: {}", ("wts105", "'QA' is not a name of small letters, digits, '_' and '-'")),
+        ("qa: { settings: { timeout: 5 } }", ("wts103", "'timeout' is the number 5")),
+        ("qa: { production: maybe }", ("wts103", "'production' is")),
+    ],
+)
+def test_a_mistake_in_an_environment_has_its_place(
+    tmp_path: Path, text: str, expected: tuple[str, str]
+) -> None:
+    path = written(tmp_path, f"wtsflow: 1\nenvironments:\n  {text}\n")
+    [(rule, line, message)] = findings(path)
+    assert (rule, line) == (expected[0], 3)
+    assert message.startswith(expected[1])

@@ -121,7 +121,9 @@ def targets(incomplete: str) -> Words:
     """Hosts and groups. No inventory program is run for it."""
     from wtsflow.workspace import Workspace
 
-    found = Workspace.find(frame().start)
+    here = frame()
+    found = Workspace.find(here.start)
+    found = found.within(here.environ.get("WTSFLOW_ENV") or found.default_environment)
     if any(path.is_file() and os.access(path, os.X_OK) for path in found.inventories):
         return []
     listing = found.inventory()

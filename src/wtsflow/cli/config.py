@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wtsflow.cli import options
 from wtsflow.cli.common import Format, Frame, document, frame, out
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def show(
     origin: Annotated[
         bool, typer.Option("--origin", help="Say where each value comes from.")
     ] = False,
+    env: options.Env = "",
     format_: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TEXT,
 ) -> None:
     """Show every setting, and the files and folders that are used.
@@ -34,6 +36,7 @@ def show(
     \b
     Examples:
       wtsflow config show --origin
+      wtsflow config show --origin --env prod
       WTSFLOW_PARALLEL=5 wtsflow config show --origin
       wtsflow config show --format json
     """  # noqa: D301 - \b is typer's mark for lines that stay as they are
@@ -43,6 +46,9 @@ def show(
     user = UserFile.read(here.config)
     inside = here.start.is_file() or locate(here.start) is not None
     workspace = Workspace.find(here.start) if inside else None
+    if workspace:
+        name = env or here.environ.get("WTSFLOW_ENV") or workspace.default_environment
+        workspace = workspace.within(name)
     settings = effective(flags={}, environ=here.environ, workspace=workspace, user=user)
     said = _document(here, settings, workspace, user)
     if format_ is Format.JSON:

@@ -206,7 +206,6 @@ class Locks:
         with self._translating(), self._transaction() as undo:
             if not self._stands(holder):
                 self._enlist(holder, claims)
-            self._sweep(holder)
             while obstacles := self._obstacles(holder.run):
                 dead = [one for one in obstacles if not self._alive(one.holder.run)]
                 if not dead:
@@ -217,6 +216,7 @@ class Locks:
                 self._db.execute(
                     "UPDATE runs SET waiting=0, since=? WHERE run=?", (holder.since, holder.run)
                 )
+                self._sweep(holder)
             elif not wait:
                 undo()
         return Attempt(obstacles, () if obstacles and not wait else tuple(taken))

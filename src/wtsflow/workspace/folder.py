@@ -160,6 +160,11 @@ class Workspace:
             base=outside,
         )
 
+    @property
+    def access(self) -> Path | None:
+        """The file of the access rules that hold in the present environment."""
+        return self.root / self.present.access if self.present and self.present.access else None
+
     def fill(self, inputs: Mapping[str, Input], given: Mapping[str, Json]) -> dict[str, Json]:
         """Values of the environment for declared inputs that were not given. Raises ConfigError."""
         return self.present.fill(inputs, given) if self.present else {}

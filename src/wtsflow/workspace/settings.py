@@ -170,6 +170,12 @@ def effective(
     )
 
 
+def _file(setting: Setting, workspace: Workspace) -> str:
+    here = workspace.present
+    which = f" (environment {here.name})" if here and setting.name in here.settings else ""
+    return f"{workspace.file}{which}"
+
+
 def _value(
     setting: Setting,
     flags: Mapping[str, Any],
@@ -183,7 +189,7 @@ def _value(
         (
             Origin.WORKSPACE,
             workspace.settings.get(setting.name) if workspace else None,
-            str(workspace.file) if workspace else "",
+            _file(setting, workspace) if workspace else "",
         ),
         (Origin.USER, user.settings.get(setting.name) if user else None, str(user and user.path)),
         (Origin.DEFAULT, setting.default, ""),
