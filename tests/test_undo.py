@@ -381,6 +381,7 @@ DROP = """\
 #!/bin/sh
 set -eu
 echo "drop $(basename "$2")" >> "$4"
+while [ -e "$(dirname "$2")/slow" ]; do sleep 0.1; done
 rm "$2"
 """
 FAIL = '#!/bin/sh\n[ ! -e "$2/fail-$WTS_TARGET" ]\n'
@@ -594,3 +595,30 @@ def test_an_open_run_is_not_undone(here: tuple[Workspace, Path]):
         journal.record("01ZZZZZZZZZZZZZZZZZZZZZZZZ", [opened], time="2030-01-01T00:00:00.000000Z")
     refused = made.cli("undo", "01ZZZZZZZZZZZZZZZZZZZZZZZZ", "--yes")
     assert (refused.returncode, "is not over" in refused.stderr) == (Exit.USAGE, True)
+
+
+def test_an_undo_that_was_killed_is_held_and_gone_on_with(here: tuple[Workspace, Path]):
+    made, folder = here
+    made.cli("run", "files")
+    first = newest(made)
+    (folder / "slow").touch()
+    process = made.start("undo", first, "--yes", "--format", "jsonl")
+    assert process.stdout
+    for line in process.stdout:
+        if json.loads(line)["event"] == "started":
+            break
+    second = made.cli("undo", first, "--yes")
+    assert second.returncode == Exit.BUSY, second.stderr
+    process.kill()
+    process.wait()
+    run = newest(made)
+    third = made.cli("undo", first, "--yes")
+    assert (third.returncode, f"wtsflow resume {run}" in third.stderr) == (Exit.BUSY, True)
+    (folder / "slow").unlink()
+    process.communicate(timeout=60)
+    done = made.cli("resume", run, "--yes", "--format", "json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert there(folder) == []
+    for target in ("web1", "web2"):
+        assert log(folder, target)[2:] == [f"drop two-{target}", f"drop one-{target}"]
+    assert made.cli("audit", "verify").returncode == 0

@@ -16,7 +16,7 @@ from wtsflow.cli.tables import lines
 from wtsflow.model.plan import LOCAL, Actor, Plan
 from wtsflow.model.terminal import Style, cut, visible, width
 from wtsflow.model.values import Json
-from wtsflow.model.workflow import Rolling
+from wtsflow.model.workflow import Ending, Rolling
 from wtsflow.planning import Node, Outline
 
 PLAIN = str.maketrans({"─": "-", "┬": "+", "├": "|", "└": "`", "│": "|", "…": "~"})
@@ -132,6 +132,8 @@ class View:
     def graph(self) -> Iterator[str]:
         yield self.title("order")
         yield from self.nodes(self.outline.steps, "  ")
+        if self.plan.workflow.on_failure is Ending.UNDO:
+            yield self.style("  when it fails: what succeeded is taken back, in reverse", "dim")
         if self.outline.finally_:
             yield self.style("  in the end, always", "dim")
             yield from self.nodes(self.outline.finally_, "  ")

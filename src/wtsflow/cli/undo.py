@@ -50,6 +50,7 @@ def command(
         typer.Option("--inputs", metavar="@FILE", help="Secret inputs, in a YAML or JSON file."),
     ] = None,
     inventory: options.Inventories = None,
+    wait: options.Wait = None,
     yes: options.Yes = False,
     format_: Annotated[
         RunFormat, typer.Option("--format", help="text, json (at the end) or jsonl (live).")
@@ -76,7 +77,7 @@ def command(
     def answer(plan: "Plan") -> "Mapping[str, Json]":
         return given_again(plan, asked, secrets=not only_plan)
 
-    app, settings = opened({})
+    app, settings = opened({"wait": wait})
     with closing_on_error(app):
         name = find_run(app.journal, run).run
         wanted = undoing.Asked(limit(pattern), unknown, inventory or (), as_planned)
