@@ -19,15 +19,16 @@ def claims(plan: Plan, actor: Actor) -> tuple[Claim, ...]:
     ``exclusive: true``, but never by a plan that only checks. The machine that wtsflow itself
     runs on is shared by all, so it is there only when claimed exclusively.
     """
+    shared: dict[str, None] = {}
+    alone: dict[str, None] = {}
+    for names, exclusive in _uses(plan, actor):
+        (alone if exclusive and not plan.check else shared).update(dict.fromkeys(names))
     found: dict[str, Claim] = {}
-    for machine, exclusive in _uses(plan, actor):
-        mode = Mode.EXCLUSIVE if exclusive and not plan.check else Mode.SHARED
-        place = identity(machine)
-        if place == LOCAL.name and mode is Mode.SHARED:
-            continue
-        known = found.get(place)
-        if known is None or known.mode is not Mode.EXCLUSIVE:
-            found[place] = Claim(place, known.name if known else machine.name, mode)
+    for mode, names in ((Mode.EXCLUSIVE, alone), (Mode.SHARED, shared)):
+        for name in names:
+            place = identity(plan.machines[name])
+            if place != LOCAL.name or mode is Mode.EXCLUSIVE:
+                found.setdefault(place, Claim(place, name, mode))
     return tuple(found[place] for place in sorted(found))
 
 
@@ -44,10 +45,10 @@ def identity(machine: Target) -> str:
     return f"{machine.transport}://{address}" + (f":{port}" if port else "")
 
 
-def _uses(plan: Plan, actor: Actor) -> Iterator[tuple[Target, bool]]:
-    """Every machine that may run a script, and whether that script must be alone there."""
+def _uses(plan: Plan, actor: Actor) -> Iterator[tuple[Iterable[str], bool]]:
+    """Machines that may run a script, and whether that script must be alone there."""
     if plan.undoes:
-        yield from ((one.machine, one.script.interface.exclusive) for one in undone(plan))
+        yield from (((one.machine.name,), one.script.interface.exclusive) for one in undone(plan))
         return
     shape = outline(plan, actor)
     for node, loose in _nodes((*shape.steps, *shape.finally_), loose=False):
@@ -55,16 +56,11 @@ def _uses(plan: Plan, actor: Actor) -> Iterator[tuple[Target, bool]]:
         if node.passed or not isinstance(action, Script):
             continue
         for used in node.used:
-            for name in used.machines:
-                yield plan.machines[name], used.script.interface.exclusive
+            yield used.machines, used.script.interface.exclusive
         if loose:
             scripts = [plan.scripts[pin] for pin in action.pins.values() if pin in plan.scripts]
             alone = any(script.interface.exclusive for script in scripts)
-            yield from ((machine, alone) for machine in _others(plan))
-
-
-def _others(plan: Plan) -> Iterable[Target]:
-    return (machine for name, machine in plan.machines.items() if name != LOCAL.name)
+            yield [name for name in plan.machines if name != LOCAL.name], alone
 
 
 def _nodes(nodes: Iterable[Node], *, loose: bool) -> Iterator[tuple[Node, bool]]:
