@@ -1,9 +1,12 @@
 """Firing on a clock that is set by hand: once, after every crash, by the policy that is written."""
 
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,14 @@ class Killed(BaseException):
 
 @dataclass
 class Scripted:
-    """Fulfils ``Runs``: each begun run goes as ``plan`` says; ``begun`` is what really ran."""
+    """Fulfils ``Runs``: each begun run goes as ``plan`` says; ``begun`` is what really ran.
+
+    ``takes`` is how long each takes (seconds), ``most`` how many there ever were at once.
+    """
+
+    takes: float = 0.0
+    now: int = 0
+    most: int = 0
 
     plan: dict[str, Any] = field(default_factory=dict)
     begun: list[tuple[str, str]] = field(default_factory=list)
@@ -34,7 +44,7 @@ class Scripted:
     replaced: list[str] = field(default_factory=list)
     state: dict[str, Standing] = field(default_factory=dict)
     numbers: list[str] = field(default_factory=list)
-    name_of: dict[str, str] = field(default_factory=dict)
+    mutex: threading.Lock = field(default_factory=threading.Lock)
 
     def standing(self, run: str) -> Standing:
         return self.state.get(run, Standing.PENDING)
@@ -43,8 +53,9 @@ class Scripted:
         return Ending("success", Exit.SUCCESS)
 
     def name(self) -> str:
-        self.numbers.append(f"R{len(self.numbers) + 1}")
-        return self.numbers[-1]
+        with self.mutex:
+            self.numbers.append(f"R{len(self.numbers) + 1}")
+            return self.numbers[-1]
 
     def perform(self, entry: Entry, claim: Claim) -> Ending:
         what = self.plan.get(f"{claim.slot:%H:%M}", "success")
@@ -59,6 +70,12 @@ class Scripted:
         if what == "goes on":
             self.state[claim.run] = Standing.GOING
             return Ending("waiting", Exit.WAITING, over=False)
+        with self.mutex:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        threading.Event().wait(self.takes)
+        with self.mutex:
+            self.now -= 1
         self.state[claim.run] = Standing.OVER
         return Ending(what, Exit.SUCCESS if what == "success" else Exit.FAILED)
 
@@ -92,8 +109,11 @@ class Place:
     told: list[Told] = field(default_factory=list)
     now: datetime = NOON
     broken: bool = False
+    unlocked: set[str] = field(default_factory=set)
 
     def lock(self, name: str, patience: float) -> AbstractContextManager[None]:
+        if name in self.unlocked:
+            return nullcontext()
         return whole_lock(self.folder / f"{name.replace('/', '_')}.lock", patience)
 
     def call(self, one: Entry, now: datetime | None = None) -> list[str]:
@@ -145,25 +165,46 @@ def test_a_slot_fires_once_however_often_it_is_called(place: Place) -> None:
 
 def test_many_callers_at_once_fire_each_of_twenty_slots_once(place: Place) -> None:
     barrier = threading.Barrier(4)
-    failures: list[BaseException] = []
 
     def caller() -> None:
-        try:
-            for number in range(20):
-                barrier.wait(60)
-                place.call(EACH_MINUTE, NOON + number * MINUTE)
-        except BaseException as error:
-            failures.append(error)
-            barrier.abort()
+        for number in range(20):
+            barrier.wait(60)
+            place.call(EACH_MINUTE, NOON + number * MINUTE)
 
-    threads = [threading.Thread(target=caller) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert failures == []
+    in_threads(*[caller] * 4)
     slots = [slot for slot, _ in place.runs.begun]
     assert sorted(slots) == [f"12:{number:02}" for number in range(20)]
+
+
+def in_threads(*work: Callable[[], object]) -> None:
+    """All at once; the first failure is raised."""
+    with ThreadPoolExecutor(len(work)) as pool:
+        for job in [pool.submit(one) for one in work]:
+            job.result(120)
+
+
+def test_each_slot_fires_once_even_where_the_schedules_lock_would_not_hold(place: Place) -> None:
+    """The journal's key decides; the lock is for deciding about overlap."""
+    place.unlocked.add(EACH_MINUTE.book)
+    barrier = threading.Barrier(4)
+
+    def caller() -> None:
+        for number in range(15):
+            barrier.wait(60)
+            place.call(EACH_MINUTE, NOON + number * MINUTE)
+
+    in_threads(*[caller] * 4)
+    slots = [slot for slot, _ in place.runs.begun]
+    assert sorted(slots) == [f"12:{number:02}" for number in range(15)]
+
+
+def test_callers_that_decide_at_once_about_two_slots_let_no_runs_overlap(place: Place) -> None:
+    place.call(EACH_MINUTE, NOON - MINUTE)
+    place.runs.takes = 0.03
+    for number in range(0, 20, 2):
+        both = [NOON + (number + more) * MINUTE for more in (0, 1)]
+        in_threads(*[partial(place.call, EACH_MINUTE, now) for now in both])
+    assert place.runs.most == 1
 
 
 def test_a_new_schedule_fires_from_the_minute_on_in_which_it_is_seen_first(place: Place) -> None:
@@ -233,6 +274,22 @@ def test_what_another_process_is_about_to_begin_is_left_to_it(place: Place) -> N
     with place.lock("R1", 0):
         assert place.call(EACH_MINUTE, NOON + timedelta(seconds=30)) == []
     assert place.call(EACH_MINUTE, NOON + timedelta(seconds=40)) == ["12:00 success"]
+
+
+def test_what_takes_long_to_begin_is_not_missed_meanwhile(place: Place) -> None:
+    place.runs.plan["12:00"] = "killed before"
+    with pytest.raises(Killed):
+        place.call(EACH_MINUTE)
+    with place.lock("R1", 0):
+        assert place.call(EACH_MINUTE, NOON + timedelta(hours=2)) == ["14:00 skipped"]
+
+
+def test_a_run_whose_records_cannot_be_written_is_tried_again(place: Place) -> None:
+    place.runs.plan["12:00"] = JournalError("full")
+    with pytest.raises(JournalError):
+        place.call(EACH_MINUTE)
+    place.runs.plan.clear()
+    assert place.call(EACH_MINUTE, NOON + timedelta(seconds=30)) == ["12:00 success"]
 
 
 def test_nothing_begins_when_the_claim_cannot_be_written_down(place: Place) -> None:
@@ -364,6 +421,10 @@ def test_a_schedule_seen_first_by_a_clock_that_was_wrong_fires_when_it_is_right(
 ) -> None:
     place.call(EACH_MINUTE, NOON + timedelta(days=3650))
     assert place.call(EACH_MINUTE) == ["12:00 success"]
+    nightly = entry("0 2 * * *", "within: 1d, id: nightly")
+    place.call(nightly, NOON + timedelta(days=3650))
+    assert place.call(nightly) == []
+    assert place.call(nightly, NOON + timedelta(hours=14)) == ["02:00 success"]
 
 
 # --- trouble --------------------------------------------------------------------------------------

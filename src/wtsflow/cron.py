@@ -11,7 +11,7 @@ the last Friday of a month), ``L`` and ``LW`` (a month's last day, its last work
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 FIELDS: Final = ("minute", "hour", "day of the month", "month", "day of the week")
 LONGEST: Final = 200
 """Characters: every expression that makes sense is far shorter."""
-BEFORE: Final = timedelta(hours=3)
-"""More than clocks are ever set forward or back at once, but for a jump over the date line."""
 NAMES: Final = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -77,9 +75,9 @@ class Cron:
     def after(self, moment: datetime, zone: tzinfo = UTC) -> Iterator[datetime]:
         """The slots later than ``moment`` (aware), in order, in UTC; it may end, if late."""
         last = moment.astimezone(UTC)
-        for slot in _simulate(self.rule, (last - BEFORE).astimezone(zone)):
+        for slot in _simulate(self.rule, last.astimezone(zone)):
             found = slot.astimezone(UTC)
-            if found > last:
+            if found > last:  # who begins in the second of two equal hours meets the first
                 last = found
                 yield found
 
