@@ -106,6 +106,52 @@ def test_an_event_that_cannot_be_written_is_its_callers_alone(tmp_path: Path) ->
         assert len(journal.load("RUN4")) == EACH + 1
 
 
+@pytest.mark.parametrize("committed", [True, False])
+def test_nobody_loses_a_key_to_a_commit_that_broke_off(tmp_path: Path, committed: bool) -> None:
+    """It may have happened or not: whose record it is learns so, and nobody else."""
+    won: list[str] = []
+    with SqliteJournal(tmp_path / "state" / "journal.sqlite") as journal:
+        breaks = Breaking(journal._db, committed)
+        journal._db = breaks  # type: ignore[assignment]
+
+        def work(number: int) -> None:
+            for i in range(EACH):
+                time_ = f"{number}-{i}"
+                try:
+                    won.extend(
+                        record.event.key
+                        for record in journal.record(RUN, [Event(f"k/{i}")], time=time_)
+                    )
+                except JournalError:  # it stood alone: it does not know, and does nothing
+                    won.append(f"unknown k/{i}")
+
+        together(work)
+        journal._db = breaks.real
+        assert breaks.broken
+        for i in range(EACH):
+            assert won.count(f"k/{i}") <= 1
+            assert won.count(f"k/{i}") or f"unknown k/{i}" in won
+        assert [record.seq for record in journal.load(RUN)] == list(range(1, EACH + 1))
+
+
+class Breaking:
+    """A connection whose commits break off: before they happened, or after."""
+
+    def __init__(self, real, committed: bool) -> None:
+        self.real, self.committed, self.broken, self.seen = real, committed, 0, 0
+
+    def __getattr__(self, name: str):
+        return getattr(self.real, name)
+
+    def execute(self, sql: str, *values):
+        self.seen += sql == "COMMIT"
+        if sql != "COMMIT" or self.seen % 3:
+            return self.real.execute(sql, *values)
+        self.broken += 1
+        self.real.execute("COMMIT" if self.committed else "ROLLBACK")
+        raise OSError(5, "the connection broke off")
+
+
 def test_where_no_transaction_can_be_begun_everybody_learns_so_in_one_wait(tmp_path: Path) -> None:
     refused: list[str] = []
     with (

@@ -59,6 +59,8 @@ class Wish:
     stuck: list[tuple[int, Row]] = field(default_factory=list)
     error: Exception | None = None
     done: bool = False
+    again: bool = False
+    """It was tried before, and nobody knows whether that was committed."""
     _asleep: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -93,6 +95,8 @@ class Wish:
             if inserted.rowcount:
                 last += 1
                 self.stuck.append((last, one))
+            elif self.again and (seq := self._mine(db, one)):
+                self.stuck.append((seq, one))
         db.execute(
             "INSERT INTO runs (run, last, started) VALUES (?,?,?)"
             " ON CONFLICT (run) DO UPDATE SET last=excluded.last",
@@ -100,6 +104,14 @@ class Wish:
         )
         for _, one in self.stuck:
             self._summarise(db, one)
+
+    def _mine(self, db: sqlite3.Connection, row: Row) -> int:
+        """The number of this very event, written a moment ago by the try that broke off; or 0."""
+        found = db.execute(
+            "SELECT seq FROM facts WHERE run=? AND key=? AND time=? AND data=?",
+            (self.run, row.event.key, self.time, row.text),
+        ).fetchone()
+        return int(found[0]) if found else 0
 
     def _summarise(self, db: sqlite3.Connection, row: Row) -> None:
         if row.changes:

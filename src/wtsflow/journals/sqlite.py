@@ -155,6 +155,7 @@ class SqliteJournal:
                 self._write_alone(wish)
 
     def _write_alone(self, wish: Wish) -> None:
+        wish.again = True
         try:
             self._db.execute("BEGIN IMMEDIATE")
             self._write([wish])
