@@ -204,7 +204,7 @@ class Stepping:
         title = f" ({task.step.title})" if task.step.title else ""
         question = (
             f"next: {task.step.path}{title}\n"
-            "  yes: do it      no: skip it      stop: end the run      all: do all that follow"
+            "  yes: do it    no: skip it    stop: end the run    all: do the rest too"
         )
         word = self._ask(question, self.CHOICES, "stop", over=lambda: self._interrupt.level > 0)
         if self._interrupt.level:
