@@ -6,9 +6,10 @@ from collections.abc import Generator
 
 import pytest
 
+from tests.counts import count, pytest_terminal_summary
 from tests.peers.sshd import make_sshd, sshd
 
-__all__ = ["make_sshd", "sshd"]
+__all__ = ["count", "make_sshd", "pytest_terminal_summary", "sshd"]
 
 _PEER_IS_ABSENT = re.compile("is not installed|needs strace|no OpenSSH client")
 

@@ -203,5 +203,5 @@ def _started(task: Task) -> Event:
 
 def _finished(one: Running) -> Event:
     outcome, outputs = (one.said, {}) if isinstance(one.said, str) else one.said[:2]
-    data = {"outcome": outcome, "outputs": outputs, "message": f"was {outcome}"}
+    data: dict[str, Json] = {"outcome": outcome, "outputs": outputs, "message": f"was {outcome}"}
     return Event(f"finished/{one.task.name}", data)
