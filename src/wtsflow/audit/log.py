@@ -82,7 +82,11 @@ class Log:
         self._work: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="audit", daemon=True)
         self._thread.start()
-        self._ask(_Asked(self._catch_up), max(deadline, CATCH_UP))
+        try:
+            self._ask(_Asked(self._catch_up), max(deadline, CATCH_UP))
+        except BaseException:
+            self._work.put(None)
+            raise
 
     def append(self, records: Sequence[Record]) -> None:
         """Durably append; on return they are on the disk. Raises AuditError: begin nothing."""
