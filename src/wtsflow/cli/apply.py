@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 
 def command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What 'wtsflow plan -o' wrote.")],
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option("--inputs", metavar="@FILE", help="Secret inputs, in a YAML or JSON file."),
-    ] = None,
+    inputs: options.Secrets = None,
     inventory: options.Inventories = None,
     env: options.Env = "",
     check: Annotated[
@@ -36,9 +33,7 @@ def command(
     ] = False,
     wait: options.Wait = None,
     yes: options.Yes = False,
-    format_: Annotated[
-        RunFormat, typer.Option("--format", help="text, json (at the end) or jsonl (live).")
-    ] = RunFormat.TEXT,
+    format_: options.RunShown = RunFormat.TEXT,
 ) -> None:
     """Perform a plan that 'wtsflow plan -o FILE' wrote, exactly as it stands.
 

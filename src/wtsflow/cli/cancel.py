@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wtsflow import reopening
-from wtsflow.cli import complete
+from wtsflow.cli import options
 from wtsflow.cli.common import Format, document, note, out, stop
 from wtsflow.cli.kept import driven as performed, find_run, mapping
 from wtsflow.cli.performing import Driving, OnUnknown, RunFormat, driven
@@ -24,14 +24,7 @@ POLL = 0.2
 
 
 def command(
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN",
-            help="A run's id, the beginning of one, or latest.",
-            autocompletion=complete.runs,
-        ),
-    ],
+    run: options.Run,
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit log.")
     ] = "",

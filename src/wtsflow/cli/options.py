@@ -6,6 +6,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from wtsflow.cli import complete
+from wtsflow.cli.performing import RunFormat
 
 Manifest: TypeAlias = Annotated[
     str,
@@ -78,6 +79,21 @@ Wait: TypeAlias = Annotated[
     typer.Option(
         "--wait", metavar="TIME", help="Wait so long for targets that another run has; 5m."
     ),
+]
+Run: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's id, the beginning of one, or latest.",
+        autocompletion=complete.runs,
+    ),
+]
+Secrets: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--inputs", metavar="@FILE", help="Secret inputs, in a YAML or JSON file."),
+]
+RunShown: TypeAlias = Annotated[
+    RunFormat, typer.Option("--format", help="text, json (at the end) or jsonl (live).")
 ]
 Yes: TypeAlias = Annotated[
     bool, typer.Option("--yes", "-y", help="Never ask for anything; run in production.")

@@ -65,6 +65,26 @@ def endings(incomplete: str) -> complete.Words:
     return [(f"{before}{comma}{word}", "") for word in ENDED if word.startswith(start)]
 
 
+ByStep: TypeAlias = Annotated[bool, typer.Option("--step", help="Ask before each step.")]
+Rerun: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--rerun",
+        metavar="HOW",
+        help="A run once more, on the targets that ended so: failed, unreachable, skipped, "
+        "unknown.",
+        autocompletion=endings,
+    ),
+]
+Instead: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--manifest",
+        metavar="MANIFEST",
+        help="With --rerun: instead of the text that was run.",
+        autocompletion=complete.manifests,
+    ),
+]
 StartAt: TypeAlias = Annotated[
     str,
     typer.Option(

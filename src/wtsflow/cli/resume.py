@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wtsflow import reopening
-from wtsflow.cli import complete, options
+from wtsflow.cli import options
 from wtsflow.cli.common import frame, note, out, stop
 from wtsflow.cli.kept import find_run, mapping
 from wtsflow.cli.performing import Driving, OnUnknown, RunFormat, driven, stop_with
@@ -24,14 +24,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN",
-            help="A run's id, the beginning of one, or latest.",
-            autocompletion=complete.runs,
-        ),
-    ] = "",
+    run: options.Run = "",
     due: Annotated[
         bool, typer.Option("--due", help="Every parked run whose time has come: for cron.")
     ] = False,
@@ -47,16 +40,11 @@ def command(
         bool,
         typer.Option("--as-planned", help="Even where manifest, lock or targets changed since."),
     ] = False,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option("--inputs", metavar="@FILE", help="Secret inputs, in a YAML or JSON file."),
-    ] = None,
+    inputs: options.Secrets = None,
     inventory: options.Inventories = None,
     wait: options.Wait = None,
     yes: options.Yes = False,
-    format_: Annotated[
-        RunFormat, typer.Option("--format", help="text, json (at the end) or jsonl (live).")
-    ] = RunFormat.TEXT,
+    format_: options.RunShown = RunFormat.TEXT,
 ) -> None:
     """Go on with a run, from wherever it stopped.
 

@@ -26,26 +26,9 @@ def command(
     start_at: partial.StartAt = "",
     tags: partial.Tags = None,
     skip_tags: partial.SkipTags = None,
-    step: Annotated[bool, typer.Option("--step", help="Ask before each step.")] = False,
-    rerun: Annotated[
-        str,
-        typer.Option(
-            "--rerun",
-            metavar="HOW",
-            help="A run once more, on the targets that ended so: failed, unreachable, skipped, "
-            "unknown.",
-            autocompletion=partial.endings,
-        ),
-    ] = "",
-    instead: Annotated[
-        str,
-        typer.Option(
-            "--manifest",
-            metavar="MANIFEST",
-            help="With --rerun: instead of the text that was run.",
-            autocompletion=complete.manifests,
-        ),
-    ] = "",
+    step: partial.ByStep = False,
+    rerun: partial.Rerun = "",
+    instead: partial.Instead = "",
     inventory: options.Inventories = None,
     env: options.Env = "",
     parallel: options.Parallel = None,
@@ -54,9 +37,7 @@ def command(
     check: options.Check = False,
     diff: options.Diff = False,
     yes: options.Yes = False,
-    format_: Annotated[
-        RunFormat, typer.Option("--format", help="text, json (at the end) or jsonl (live)")
-    ] = RunFormat.TEXT,
+    format_: options.RunShown = RunFormat.TEXT,
 ) -> None:
     """Run a manifest on its targets, live.
 

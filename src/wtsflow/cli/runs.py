@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wtsflow.cli import complete, options
+from wtsflow.cli import complete, listing_options as asked, options
 from wtsflow.cli.common import Format, document, frame, note, out, stop
 from wtsflow.cli.kept import CUT, driven, find_run, journal, local, mapping, moment, on_clock
 from wtsflow.cli.listing import ListFormat, chosen, show as show_runs
@@ -42,70 +42,16 @@ FormatOption = Annotated[Format, typer.Option("--format", help="How to print.")]
 
 @app.command("list")
 def listing(
-    last: Annotated[int, typer.Option("--last", "-n", min=0, help="Only the last; 0: all.")] = 20,
-    status: Annotated[
-        str,
-        typer.Option(
-            "--status",
-            metavar="STATUS",
-            help="Only these: success, failed, partial, unknown, open, running, cut-off, parked,"
-            " detached …; several with commas.",
-            autocompletion=complete.statuses,
-        ),
-    ] = "",
-    waiting: Annotated[
-        bool, typer.Option("--waiting", help="Only what is parked: soonest first, and until when.")
-    ] = False,
-    since: Annotated[
-        str,
-        typer.Option("--since", metavar="TIME", help="Begun from then on: 2h, 3d, 2026-11-01."),
-    ] = "",
-    until: Annotated[str, typer.Option("--until", metavar="TIME", help="Begun before then.")] = "",
-    workflow: Annotated[
-        str,
-        typer.Option(
-            "--workflow",
-            metavar="NAME",
-            help="Only of this workflow.",
-            autocompletion=complete.ran("workflow"),
-        ),
-    ] = "",
-    target: Annotated[
-        str,
-        typer.Option(
-            "--target",
-            metavar="TARGET",
-            help="Only on this target.",
-            autocompletion=complete.targets,
-        ),
-    ] = "",
-    ticket: Annotated[
-        str,
-        typer.Option(
-            "--ticket",
-            metavar="ID",
-            help="Only for this ticket.",
-            autocompletion=complete.ran("ticket"),
-        ),
-    ] = "",
-    actor: Annotated[
-        str,
-        typer.Option(
-            "--actor",
-            metavar="NAME",
-            help="Only by this person.",
-            autocompletion=complete.ran("actor"),
-        ),
-    ] = "",
-    env: Annotated[
-        str,
-        typer.Option(
-            "--env",
-            metavar="NAME",
-            help="Only in this environment.",
-            autocompletion=complete.ran("environment"),
-        ),
-    ] = "",
+    last: asked.Last = 20,
+    status: asked.Status = "",
+    waiting: asked.WaitingOnly = False,
+    since: asked.Since = "",
+    until: asked.Until = "",
+    workflow: asked.OfWorkflow = "",
+    target: asked.OnTarget = "",
+    ticket: asked.ForTicket = "",
+    actor: asked.ByActor = "",
+    env: asked.InEnvironment = "",
     format_: Annotated[
         ListFormat, typer.Option("--format", help="How to print.")
     ] = ListFormat.TEXT,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wtsflow.cli import complete, options
+from wtsflow.cli import options
 from wtsflow.cli.common import document, note, out
 from wtsflow.cli.kept import find_run
 from wtsflow.cli.performing import Driving, RunFormat, perform
@@ -22,14 +22,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN",
-            help="A run's id, the beginning of one, or latest.",
-            autocompletion=complete.runs,
-        ),
-    ],
+    run: options.Run,
     pattern: options.Limit = "",
     unknown: Annotated[
         Doubt,
@@ -45,16 +38,11 @@ def command(
     as_planned: Annotated[
         bool, typer.Option("--as-planned", help="Even where lock or targets changed since.")
     ] = False,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option("--inputs", metavar="@FILE", help="Secret inputs, in a YAML or JSON file."),
-    ] = None,
+    inputs: options.Secrets = None,
     inventory: options.Inventories = None,
     wait: options.Wait = None,
     yes: options.Yes = False,
-    format_: Annotated[
-        RunFormat, typer.Option("--format", help="text, json (at the end) or jsonl (live).")
-    ] = RunFormat.TEXT,
+    format_: options.RunShown = RunFormat.TEXT,
 ) -> None:
     """Take back what a run did: the undo: scripts of its steps, in reverse.
 
