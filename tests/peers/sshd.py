@@ -59,6 +59,8 @@ class Sshd:
     host_key: Path
     known_hosts: Path
     options: dict[str, str] = field(default_factory=dict)
+    within: tuple[str, ...] = ()
+    address: str = "127.0.0.1"
 
     @property
     def settings(self) -> dict[str, object]:
@@ -87,6 +89,13 @@ class Sshd:
     def children(self) -> list[int]:
         """Processes of the server that serve connections, the newest last."""
         return sorted(_descendants(self.process.pid))
+
+    def restart(self) -> None:
+        """As a service manager does it: who is connected stays so."""
+        self.process.kill()
+        self.process.wait()
+        self.process = _listen(self.folder, self.within)
+        _await(self)
 
     def stop(self) -> None:
         for pid in self.children():
@@ -127,8 +136,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def launch(folder: Path, **options: str) -> Sshd:
-    """Start a server; ``options`` are lines of its sshd_config and win over ours."""
+def launch(folder: Path, *within: str, address: str = "127.0.0.1", **options: str) -> Sshd:
+    """Start a server; ``options`` are lines of its sshd_config and win over ours.
+
+    ``within`` is a command that starts it, ``address`` where it is then reached.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
     host_key, client_key = folder / "host_key", folder / "client_key"
@@ -160,17 +172,24 @@ def launch(folder: Path, **options: str) -> Sshd:
     }
     file = folder / "sshd_config"
     file.write_text("".join(f"{name} {value}\n" for name, value in config.items()))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(SSHD), "-D", "-e", "-f", str(file)], stdin=subprocess.DEVNULL, stderr=log
-        )
+    process = _listen(folder, within)
     known = folder / "known_hosts"
     known.write_text(
         f"[127.0.1.*]:{port},[127.0.0.1]:{port},[localhost]:{port} {public(host_key)}\n"
     )
-    server = Sshd(folder, port, process, getpass.getuser(), client_key, host_key, known, config)
+    user = getpass.getuser()
+    server = Sshd(folder, port, process, user, client_key, host_key, known, config, within, address)
     _await(server)
     return server
+
+
+def _listen(folder: Path, within: tuple[str, ...]) -> "subprocess.Popen[bytes]":
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            [*within, str(SSHD), "-D", "-e", "-f", str(folder / "sshd_config")],
+            stdin=subprocess.DEVNULL,
+            stderr=log,
+        )
 
 
 def _await(server: Sshd) -> None:
@@ -179,7 +198,7 @@ def _await(server: Sshd) -> None:
         if server.process.poll() is not None:
             raise AssertionError(f"sshd ended with {server.process.returncode}: {server.log()}")
         try:
-            with socket.create_connection(("127.0.0.1", server.port), 1) as probe:
+            with socket.create_connection((server.address, server.port), 1) as probe:
                 if probe.recv(4) == b"SSH-":
                     return
         except OSError:

@@ -74,16 +74,15 @@ class Follower:
         while True:
             try:
                 end = self._watch(execution)
-            except Vanished:
-                raise
-            except SessionLost as lost:
-                execution.close()
-                execution = self._again(lost)
-            else:
                 self.tools.keep(execution)
                 return end
+            except Vanished:
+                raise
+            except SessionLost as error:
+                lost = error
             finally:
                 execution.close()
+            execution = self._again(lost)
 
     def _watch(self, execution: Execution) -> End:
         """Iterate to the end; ask it to stop when it is cancelled or our own clock says so."""
