@@ -12,7 +12,7 @@ def telling() -> Iterator[Callable[[str], None]]:
     """A function that shows what is being done now, on standard error."""
     here = frame()
     stream = here.stderr
-    live = stream is not None and stream.isatty() and not here.quiet
+    live = stream.isatty() and not here.quiet
     live = live and here.environ.get("TERM") != "dumb"
 
     def tell(text: str) -> None:
