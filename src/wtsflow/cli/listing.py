@@ -121,8 +121,10 @@ def _table(runs: "Sequence[Summary]", *, waiting: bool) -> None:
 
 
 def _standing(run: "Summary") -> tuple[str, str, str]:
-    when = f" until {until(run)[5:]}" if run.due is not None else ""
-    return run.run, local(run.started)[5:16], status(run) + when
+    begun, goes_on = local(run.started), until(run)
+    if goes_on[:4] == begun[:4]:
+        goes_on = goes_on[5:]
+    return run.run, begun[5:16], status(run) + (f" until {goes_on}" if goes_on else "")
 
 
 def _waiting(run: "Summary") -> tuple[str, str, str]:
