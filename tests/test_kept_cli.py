@@ -243,6 +243,39 @@ def test_a_run_whose_process_was_killed_is_said_to_be_cut_off(place: Workspace) 
     assert [path.stem for path in (place.state / "locks").iterdir()] == [run]
 
 
+def test_a_run_that_waits_for_a_time_is_parked_wherever_it_is_looked_at(place: Workspace) -> None:
+    place.write(
+        "manifests/later.yaml",
+        SLOW.replace("name: slow", "name: later").replace(
+            "steps:", "steps:\n  - { id: window, wait: 2h }"
+        ),
+    )
+    parked = place.cli("run", "manifests/later.yaml", "-q")
+    assert parked.returncode == Exit.WAITING, parked.stdout + parked.stderr
+    (run,) = shown(place, "runs", "list", "--waiting")["runs"]
+    assert (run["workflow"], run["standing"], run["waits"]) == ("later", "parked", "window")
+    assert (run["status"], run["alive"]) == ("open", False)
+    assert "parked until" in place.cli("runs", "list").stdout
+    assert place.cli("runs", "list", "--status", "cut-off,running").stdout.count("later") == 0
+    seen = place.cli("runs", "show", run["run"])
+    assert "parked: begun" in seen.stdout
+    assert f"wtsflow resume {run['run']}" in seen.stderr
+    assert place.cli("runs", "watch", run["run"]).returncode == Exit.WAITING
+    pruned = place.cli("state", "prune", "--older-than", "0m", "--dry-run", "--format", "json")
+    assert run["run"] not in json.loads(pruned.stdout)["runs"]
+    copied = place.cli("state", "backup", str(place.root / "copy.tar.gz"), "--spool")
+    assert copied.returncode == 0, copied.stderr
+    place.environ["WTSFLOW_STATE"] = str(place.root / "there")
+    try:
+        assert place.cli("state", "restore", "copy.tar.gz").returncode == 0
+        assert [one["run"] for one in shown(place, "runs", "list", "--waiting")["runs"]] == [
+            run["run"]
+        ]
+        assert place.cli("doctor").returncode == 0
+    finally:
+        del place.environ["WTSFLOW_STATE"]
+
+
 def test_T41_a_killed_run_leaves_an_intact_log_and_an_edit_is_found(place: Workspace) -> None:
     running = place.start("run", "manifests/long.yaml", start_new_session=True)
     deadline = time.monotonic() + 30

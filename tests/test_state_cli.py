@@ -268,7 +268,7 @@ def test_a_back_up_goes_into_a_new_file_and_comes_back(
     code, out, err = ask("state", "restore", str(file))
     assert code == 0
     assert "2 runs" in out
-    assert "1 of them were open" in err
+    assert "still open then: 1" in err
     assert ask("audit", "verify")[0] == 0
     assert ask("state", "restore", str(tmp_path / "none"))[0] == Exit.USAGE
     assert {path.name for path in tmp_path.iterdir()} >= {"state", "there", "copy.tar.gz"}
@@ -322,7 +322,7 @@ def test_the_folder_is_printed(ask: Callable[..., Any], state: Path) -> None:
 def test_pruning_asks_says_and_removes(ask: Callable[..., Any], state: Path) -> None:
     assert ask("state", "prune")[0] == Exit.USAGE
     code, out, err = ask("state", "prune", "--older-than", "1d", "--dry-run")
-    assert (code, "01A" in out, "1 runs would be removed" in err) == (0, True, True)
+    assert (code, "01A" in out, "1 run would be removed" in err) == (0, True, True)
     code, _, err = ask("state", "prune", "--older-than", "1d")
     assert (code, "nobody can be asked" in err) == (Exit.USAGE, True)
     code, out, _ = ask("state", "prune", "--older-than", "1d", "--yes", "--format", "json")

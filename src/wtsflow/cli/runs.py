@@ -249,7 +249,8 @@ def watch(
     if not closed:
         tally = Tally.of(records)
         if tally.parked:
-            _say_parked(summary.run, tally.parked)
+            if format_ is not RunFormat.TEXT:  # that one has said so
+                _say_parked(summary.run, tally.parked)
             stop(Exit.WAITING)
         note(GONE + summary.run)
         stop(Exit.UNKNOWN)

@@ -186,7 +186,7 @@ def restore(file: FileArgument, format_: FormatOption = Format.TEXT) -> None:
         return
     out(f"{folder}: {done.runs} runs as of {local(done.time)}; the audit log is intact")
     if done.open:
-        note(f"{done.open} of them were open then: look before you resume one of them")
+        note(f"still open then: {done.open}; look at them before you resume one")
         note("see: wtsflow runs list --status open")
 
 
@@ -274,6 +274,8 @@ def _say(chosen: "Choice", removed: "Removed | None", format_: Format) -> None:
             said["record"] = removed.by or None
         document(said)
         return
+    from wtsflow.subscribers.words import count
+
     if removed is None and chosen.runs:
         rows = [
             (run.run, local(run.started)[:16], local(run.ended)[:16], run.status)
@@ -281,12 +283,14 @@ def _say(chosen: "Choice", removed: "Removed | None", format_: Format) -> None:
         ]
         table(("run", "started", "ended", "status"), rows, keep=4)
     for reason, number in chosen.stay.items():
-        note(f"{number} runs stay: {_REASONS.get(reason, reason)}")
+        note(f"stay: {count(number, 'run')}, {_REASONS.get(reason, reason)}")
     if removed is None:
-        note(f"{len(chosen.runs)} runs would be removed")
+        note(f"{count(len(chosen.runs), 'run')} would be removed")
     elif removed.runs:
-        out(f"{removed.runs} runs removed, with {removed.records} records")
-        out(f"{removed.output} bytes of output, and {removed.scripts} scripts that no run needs")
+        runs, records = count(removed.runs, "run"), count(removed.records, "record")
+        out(f"{runs} removed, with {records} and {removed.output} bytes of output")
+        if removed.scripts:
+            out(f"{count(removed.scripts, 'script')} removed that no run needs")
         out(f"recorded as {removed.by}; the audit log has all of it still")
     else:
         out("nothing was removed")
