@@ -1,4 +1,4 @@
-"""Run them all: ``python -m benchmarks [--peers VENV] [--write FILE] [--only NAME]``.
+"""Run them, all or by name: ``python -m benchmarks [NAME …] [--peers VENV] [--write FILE]``.
 
 With ``--write`` the tables go between the marks of a Markdown file, each under its own.
 """
@@ -8,26 +8,29 @@ import re
 import sys
 from pathlib import Path
 
-from benchmarks import costs, fanout, live, startup, validate
+from benchmarks import costs, engine, fanout, live, startup, validate
 from benchmarks.measure import machine, note
 
-BENCHMARKS = ("startup", "validate", "live", "fanout", "costs")
+BENCHMARKS = ("startup", "validate", "live", "engine", "fanout", "costs")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--peers", default=".venv-bench", help="the peers' virtual environment")
     parser.add_argument("--write", type=Path, help="a Markdown file with marks")
-    parser.add_argument("--only", choices=BENCHMARKS, action="append")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     given = parser.parse_args()
+    if unknown := set(given.names) - set(BENCHMARKS):
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
     runs = {
         "startup": lambda: startup.main(["--peers", given.peers]),
         "validate": lambda: validate.main([]),
         "live": lambda: live.main([]),
+        "engine": lambda: engine.main(["--peers", given.peers]),
         "fanout": lambda: fanout.main(["--peers", given.peers]),
         "costs": lambda: costs.main([]),
     }
-    for name in given.only or BENCHMARKS:
+    for name in given.names or BENCHMARKS:
         note(f"== {name}")
         where = machine()
         text = f"{where}\n\n{runs[name]().strip()}"

@@ -100,23 +100,24 @@ def interleave(
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What was to be reached: ``measured`` must not be more than ``limit``."""
+    """What was to be reached: ``measured`` no more than ``limit``, or ``at_least`` it."""
 
     what: str
     measured: float
     limit: float
     unit: str = "×"
+    at_least: bool = False
 
     @property
     def met(self) -> bool:
         """Whether it was reached."""
-        return self.measured <= self.limit
+        return self.measured >= self.limit if self.at_least else self.measured <= self.limit
 
     def row(self) -> tuple[str, str, str, str]:
         """What, limit, measured, verdict."""
         return (
             self.what,
-            f"≤ {self.limit:g} {self.unit}",
+            f"{'≥' if self.at_least else '≤'} {self.limit:g} {self.unit}",
             f"{self.measured:.3g} {self.unit}",
             "met" if self.met else "**missed**",
         )

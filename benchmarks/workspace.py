@@ -71,16 +71,19 @@ class Room:
             self._write(name, text)
         self.run("lock")
 
-    def run(self, *arguments: str) -> str:
-        """Run wtsflow here; its standard output. Raises CalledProcessError."""
-        return subprocess.run(
+    def run(self, *arguments: str, code: int = 0, **environment: str) -> str:
+        """Run wtsflow here; its standard output. Raises CalledProcessError on another code."""
+        done = subprocess.run(
             [str(WTSFLOW), *arguments],
             cwd=self.folder,
-            env={**os.environ, **self.environment},
-            check=True,
+            env={**os.environ, **self.environment, **environment},
+            check=False,
             stdout=subprocess.PIPE,
             text=True,
-        ).stdout
+        )
+        if done.returncode != code:
+            raise subprocess.CalledProcessError(done.returncode, done.args, done.stdout)
+        return done.stdout
 
     def _release(self, more: Mapping[str, str]) -> None:
         folder = self.folder / "scripts"
