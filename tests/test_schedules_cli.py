@@ -1,5 +1,7 @@
 """Schedules end to end: real processes, real runs on this machine, killed and called at once."""
 
+import contextlib
+import io
 import json
 import os
 import pty
@@ -12,10 +14,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from tests.workspaces import Workspace
+from wtsflow.cli.main import main
 
 MANIFEST = """\
 wtsflow: 1
@@ -84,8 +88,21 @@ def executions(space: Workspace) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
+def cli(space: Workspace, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command line in this process: what needs one of its own is started so."""
+    said, told = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.dict(os.environ, space.environment(), clear=True),
+        contextlib.chdir(space.root),
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(told),
+    ):
+        code = main(words)
+    return subprocess.CompletedProcess(words, code, said.getvalue(), told.getvalue())
+
+
 def due(space: Workspace, minute: int, *more: str) -> subprocess.CompletedProcess[str]:
-    return space.cli("schedules", "run", "--due", "--at", at(minute), *more)
+    return cli(space, "schedules", "run", "--due", "--at", at(minute), *more)
 
 
 def fired(space: Workspace, minute: int) -> dict[str, Any]:
@@ -145,7 +162,7 @@ def test_two_processes_that_call_at_once_fire_each_of_twenty_slots_once(
             assert line == "done 0\n"
     assert executions(space) == 20
     assert len(lines) == 20
-    runs = json.loads(space.cli("runs", "list", "--format", "json").stdout)["runs"]
+    runs = json.loads(cli(space, "runs", "list", "--format", "json").stdout)["runs"]
     assert len(runs) == 20
     assert {run["origin"] for run in runs} == {"schedule"}
     assert {run["origin_of"] for run in runs} == {"disk/clean-up#1"}
@@ -181,7 +198,7 @@ def test_a_process_killed_between_claim_and_opening_leaves_a_slot_that_fires_onc
     assert statuses(fired(space, 0)) == ["00 success"]
     assert statuses(fired(space, 0)) == []
     assert executions(space) == 1
-    assert space.cli("audit", "verify").returncode == 0
+    assert cli(space, "audit", "verify").returncode == 0
 
 
 def test_a_scheduled_run_whose_process_was_killed_is_gone_on_with_by_the_next_call(
@@ -252,7 +269,7 @@ def test_replace_stops_what_runs_and_then_begins(
     hold.unlink()
     assert children[1].wait(60) == 0
     assert children[0].wait(60) == 8
-    runs = json.loads(space.cli("runs", "list", "--format", "json").stdout)["runs"]
+    runs = json.loads(cli(space, "runs", "list", "--format", "json").stdout)["runs"]
     assert sorted(run["status"] for run in runs) == ["cancelled", "success"]
 
 
@@ -281,9 +298,9 @@ def test_a_run_is_told_in_one_line_and_a_failure_on_standard_error(space: Worksp
     assert len(good.stdout.splitlines()) == 1
     assert "disk/clean-up#1 of " in good.stdout
     assert "success, 1 target" in good.stdout
-    assert space.cli("--quiet", "schedules", "run", "--due", "--at", at(1)).stdout == ""
+    assert cli(space, "--quiet", "schedules", "run", "--due", "--at", at(1)).stdout == ""
     (space.root.parent / "fail").touch()
-    bad = space.cli("--quiet", "schedules", "run", "--due", "--at", at(2))
+    bad = cli(space, "--quiet", "schedules", "run", "--due", "--at", at(2))
     assert bad.returncode == 1
     assert bad.stdout == ""
     assert len(bad.stderr.splitlines()) == 1
@@ -336,7 +353,7 @@ def test_a_manifest_that_cannot_be_read_is_told_once_an_hour_and_stops_no_other(
     second = due(space, 1)
     assert (second.returncode, second.stderr) == (0, "")
     assert due(space, 60).returncode == 3
-    assert space.cli("schedules", "list").returncode == 3
+    assert cli(space, "schedules", "list").returncode == 3
 
 
 def test_of_several_runs_the_worst_exit_code_is_the_calls(space: Workspace) -> None:
@@ -384,7 +401,7 @@ def test_a_schedule_runs_in_the_environment_that_it_names(
 
 
 def test_a_list_says_when_it_fires_next_and_what_became_of_it_last(space: Workspace) -> None:
-    empty = json.loads(space.cli("schedules", "list", "--format", "json").stdout)
+    empty = json.loads(cli(space, "schedules", "list", "--format", "json").stdout)
     assert not (space.state / "journal.sqlite").exists()
     (one,) = empty["schedules"]
     assert one["id"] == "disk/clean-up#1"
@@ -393,35 +410,40 @@ def test_a_list_says_when_it_fires_next_and_what_became_of_it_last(space: Worksp
     soon = datetime.fromisoformat(one["next"]) - datetime.now(UTC)
     assert timedelta(minutes=-2) < soon <= timedelta(minutes=1)
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}"
-    done = space.cli("schedules", "run", "--due", "--at", now, "--format", "json")
+    done = cli(space, "schedules", "run", "--due", "--at", now, "--format", "json")
     (slot,) = json.loads(done.stdout)["slots"]
-    (one,) = json.loads(space.cli("schedules", "list", "--format", "json").stdout)["schedules"]
+    (one,) = json.loads(cli(space, "schedules", "list", "--format", "json").stdout)["schedules"]
     assert one["last"]["slot"] == slot["slot"]
     assert one["last"]["run"] == slot["run"]
     assert one["last"]["status"] == "success"
-    text = space.cli("schedules", "list").stdout
+    space.environ["COLUMNS"] = "200"
+    text = cli(space, "schedules", "list").stdout
     assert "Every minute" in text
     assert slot["run"] in text
+    space.environ["COLUMNS"] = "80"
+    narrow = cli(space, "schedules", "list").stdout.splitlines()
+    assert "success" in narrow[1]
+    assert max(map(len, narrow)) <= 80
 
 
 def test_show_has_the_last_slots_and_the_next_ones(space: Workspace) -> None:
     now = datetime.now(UTC)
     for minute in (-1, 0):
         then = f"{now + timedelta(minutes=minute):%Y-%m-%dT%H:%MZ}"
-        space.cli("schedules", "run", "--due", "--at", then)
-    found = json.loads(space.cli("schedules", "show", "disk/clean-up", "--format", "json").stdout)
+        cli(space, "schedules", "run", "--due", "--at", then)
+    found = json.loads(cli(space, "schedules", "show", "disk/clean-up", "--format", "json").stdout)
     assert [one["status"] for one in found["slots"]] == ["success"] * 2
     assert len(found["coming"]) == 3
-    missing = space.cli("schedules", "show", "disk/cleanup")
+    missing = cli(space, "schedules", "show", "disk/cleanup")
     assert missing.returncode == 2
     assert "did you mean" in missing.stderr
 
 
 def test_a_paused_schedule_does_not_fire_until_it_is_resumed(space: Workspace) -> None:
-    assert space.cli("schedules", "pause", "disk/clean-up").returncode == 0
+    assert cli(space, "schedules", "pause", "disk/clean-up").returncode == 0
     assert statuses(fired(space, 0)) == []
-    assert "paused by" in space.cli("schedules", "list").stdout
-    assert space.cli("schedules", "resume", "disk/clean-up#1").returncode == 0
+    assert "paused by" in cli(space, "schedules", "list").stdout
+    assert cli(space, "schedules", "resume", "disk/clean-up#1").returncode == 0
     assert statuses(fired(space, 1)) == ["01 success"]
 
 
@@ -445,13 +467,13 @@ def as_cron(line: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_lines_for_cron_work_with_nothing_in_the_environment(space: Workspace) -> None:
     space.write("manifests/clean.yaml", quick())
-    lines = space.cli("schedules", "crontab").stdout.splitlines()
+    lines = cli(space, "schedules", "crontab").stdout.splitlines()
     calls = [line for line in lines if not line.startswith("#")]
     assert len(calls) == 2
     for line in calls:
         done = as_cron(line)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert "success" in space.cli("runs", "list").stdout
+    assert "success" in cli(space, "runs", "list").stdout
 
 
 def test_the_lines_for_cron_bear_spaces_quotes_and_percent_signs(
@@ -461,13 +483,13 @@ def test_the_lines_for_cron_bear_spaces_quotes_and_percent_signs(
     shutil.copytree(template.root, odd / "workspace")
     space = Workspace(odd / "workspace")
     space.write("manifests/clean.yaml", quick())
-    done = as_cron(space.cli("schedules", "crontab").stdout.splitlines()[1])
+    done = as_cron(cli(space, "schedules", "crontab").stdout.splitlines()[1])
     assert (done.returncode, done.stderr) == (0, "")
-    assert "success" in space.cli("runs", "list").stdout
+    assert "success" in cli(space, "runs", "list").stdout
 
 
 def test_units_for_systemd_are_printed_and_nothing_is_installed(space: Workspace) -> None:
-    text = space.cli("schedules", "crontab", "--systemd").stdout
+    text = cli(space, "schedules", "crontab", "--systemd").stdout
     assert "OnCalendar=minutely" in text
     assert '"schedules" "run" "--due"' in text
     home = space.root.parent / "home"
@@ -475,6 +497,6 @@ def test_units_for_systemd_are_printed_and_nothing_is_installed(space: Workspace
 
 
 def test_run_without_due_says_what_is_missing(space: Workspace) -> None:
-    done = space.cli("schedules", "run")
+    done = cli(space, "schedules", "run")
     assert done.returncode == 2
     assert "--due" in done.stderr

@@ -33,7 +33,7 @@ VARIABLES = (
     ("WTSFLOW_STATE", "folder of journal, audit log and kept output"),
     ("WTSFLOW_CACHE", "folder of mirrors of script repositories"),
     ("WTSFLOW_CONFIG", "file of your own settings"),
-    ("WTSFLOW_UNATTENDED", "not empty: nobody is here, so nothing is ever asked"),
+    ("WTSFLOW_UNATTENDED", "not empty: nobody is here, nothing is asked"),
     ("WTSFLOW_PARALLEL", "like --parallel: tasks at once"),
     ("WTSFLOW_TIMEOUT", "like --timeout: limit of a step that says none"),
     ("WTSFLOW_GRACE", "time between asking to end and killing"),

@@ -113,11 +113,18 @@ class Firing:
         Raises BusyError where another process decides about it for long, RecordError when it
         cannot be written down.
         """
+        if self._nothing(entry, now):
+            return
         tried: set[datetime] = set()
         while not self.stopped() and (turn := self._turn(entry, now, tried)):
             with turn.lock:
                 tried.add(turn.live.claim.slot)
                 self._perform(entry, turn)
+
+    def _nothing(self, entry: Entry, now: datetime) -> bool:
+        """Whether there is nothing to do: asked without the lock, for that is how it mostly is."""
+        past = self.ledger.look(entry, now)
+        return past is not None and not past.open and due(entry, past.since, now) == Due()
 
     # --- deciding ---------------------------------------------------------------------------
 
