@@ -106,7 +106,7 @@ class Taken:
         """How much longer a load takes than its durable writes alone."""
         return statistics.median(one["wall"] / one["floor"] for one in self.rounds[name])
 
-    def row(self, name: str, beside: str) -> tuple[str, ...]:
+    def row(self, name: str, beside: str) -> tuple[str, str, str, str]:
         """Milliseconds a step, steps a second, beside another."""
         return (
             f"**{name}**" if name == beside else name,
@@ -126,8 +126,8 @@ def beside_peers(python: Path, rounds: int) -> tuple[str, list[Goal]]:
         loads[f"{peer.name}, 100 runs of 20 steps at once"] = peer
     taken = Taken(loads, rounds)
     writes = taken.median(alone, "floor")
-    rows = [("the durable writes of that run alone", f"{writes:.2f}", f"{1000 / writes:,.0f}", "")]
-    rows += [taken.row(name, alone) for name in loads]
+    first = ("the durable writes of that run alone", f"{writes:.2f}", f"{1000 / writes:,.0f}", "")
+    rows = [first, *(taken.row(name, alone) for name in loads)]
     head = ("", "ms a step", "steps a second", "× one run of wtsflow")
     return table(head, rows), [
         Goal("1,000 steps in one run / its durable writes", taken.above_floor(alone), 1.5),

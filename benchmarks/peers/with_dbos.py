@@ -13,13 +13,13 @@ from pathlib import Path
 from dbos import DBOS
 
 
-@DBOS.step()
+@DBOS.step()  # type: ignore[untyped-decorator]
 def noop(number: int) -> int:
     """Nothing, durably."""
     return number
 
 
-@DBOS.workflow()
+@DBOS.workflow()  # type: ignore[untyped-decorator]
 def run(steps: int) -> int:
     """One step after the other."""
     return sum(noop(number) for number in range(steps))

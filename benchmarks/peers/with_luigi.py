@@ -13,22 +13,22 @@ from pathlib import Path
 import luigi
 
 
-class Noop(luigi.Task):
+class Noop(luigi.Task):  # type: ignore[misc]
     """Nothing, durably; needs the one before."""
 
     folder = luigi.Parameter()
     run_number = luigi.IntParameter()
     number = luigi.IntParameter()
 
-    def requires(self):
+    def requires(self) -> "Noop | list[Noop]":
         if self.number:
             return Noop(self.folder, self.run_number, self.number - 1)
         return []
 
-    def output(self):
+    def output(self) -> luigi.LocalTarget:
         return luigi.LocalTarget(f"{self.folder}/{self.run_number}-{self.number}")
 
-    def run(self):
+    def run(self) -> None:
         file = os.open(self.output().path, os.O_WRONLY | os.O_CREAT, 0o600)
         os.write(file, b"done\n")
         os.fdatasync(file)
