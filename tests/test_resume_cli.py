@@ -96,6 +96,26 @@ def test_a_killed_run_is_gone_on_with_and_its_script_ran_once(case):
     assert case.site.cli("audit", "verify").returncode == 0
 
 
+WAVES = """steps:
+  - id: each
+    for_each: split('a b c d', ' ')
+    rolling: { batch: 2, canary: 1 }
+    steps:
+      - { script: quick.sh@1.0.0 }
+      - { script: slow.sh@1.0.0, when: item == 'c' }
+"""
+
+
+@POSIX
+def test_waves_that_are_over_are_not_done_again(tmp_path):
+    case = Case(tmp_path, WAVES)
+    case.killed()
+    case.go.touch()
+    done = case.site.cli("resume", "latest")
+    assert done.returncode == 0, done.stderr
+    assert sorted(case.written().splitlines()) == ["begun-", "ended", *["quick"] * 4]
+
+
 @POSIX
 def test_a_run_cannot_be_resumed_while_its_process_lives(case):
     process = case.begin()
