@@ -57,8 +57,8 @@ class Event:
     ``again/<task>``; ``detached/<task>/<n>`` and ``attached/<task>/<n>``; ``skipped/<path>``;
     ``waiting/<path>`` and ``waited/<path>``; ``looped/<path>``; ``cancel/<n>``,
     ``stopping/<level>``; ``parked/<n>``, ``left/<n>``, ``resumed/<n>``; ``closed``,
-    ``settled/<n>``; ``pruned/<n>``. Of schedules: ``known/<n>``, ``paused/<n>``, ``unpaused/<n>``,
-    ``refused/<what>/<hour>``; of each of their slots: ``claimed``, ``ended``.
+    ``settled/<n>``, ``undoing/<n>``; ``pruned/<n>``. Of schedules: ``known/<n>``, ``paused/<n>``,
+    ``unpaused/<n>``, ``refused/<what>/<hour>``; of each of their slots: ``claimed``, ``ended``.
     """
 
     key: str
