@@ -40,20 +40,42 @@ def marks(node: ast.expr) -> set[str]:
 
 
 def found_in(path: Path) -> dict[str, set[str]]:
-    """The tests of a file by name, each with its marks; nothing is imported."""
+    """The tests of a file by name, each with its marks, those of its class and file among them.
+
+    Nothing is imported.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    everywhere = {
-        mark
+    given = {
+        target.id: node.value
         for node in tree.body
         if isinstance(node, ast.Assign)
-        and any(isinstance(one, ast.Name) and one.id == "pytestmark" for one in node.targets)
-        for mark in marks(node.value)
+        for target in node.targets
+        if isinstance(target, ast.Name)
     }
-    return {
-        node.name: everywhere.union(*map(marks, node.decorator_list))
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
-    }
+
+    def of(body: list[ast.stmt]) -> set[str]:
+        """What ``pytestmark`` says in a body; a name there is a list of the file."""
+        values = [
+            node.value
+            for node in body
+            if isinstance(node, ast.Assign)
+            and any(isinstance(one, ast.Name) and one.id == "pytestmark" for one in node.targets)
+        ]
+        plain = [given.get(one.id, one) if isinstance(one, ast.Name) else one for one in values]
+        return {mark for value in plain for mark in marks(value)}
+
+    found: dict[str, set[str]] = {}
+
+    def walk(body: list[ast.stmt], around: set[str]) -> None:
+        around = around | of(body)
+        for node in body:
+            if isinstance(node, ast.ClassDef):
+                walk(node.body, around.union(*map(marks, node.decorator_list)))
+            elif isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                found[node.name] = around.union(*map(marks, node.decorator_list))
+
+    walk(tree.body, set())
+    return found
 
 
 def problems(page: str, root: Path = ROOT) -> list[str]:
@@ -90,9 +112,25 @@ def test_every_promise_says_where_it_ends() -> None:
     assert silent == []
 
 
-def test_no_test_is_named_twice() -> None:
-    lines = named(PAGE.read_text(encoding="utf-8"))
-    assert sorted({line for line in lines if lines.count(line) > 1}) == []
+def test_no_promise_names_a_test_twice() -> None:
+    for text in sections(PAGE.read_text(encoding="utf-8")).values():
+        lines = named(text)
+        assert sorted({line for line in lines if lines.count(line) > 1}) == []
+
+
+def test_a_test_that_carries_the_number_of_a_promise_is_named_by_it() -> None:
+    """``test_P2_P5_killed_…`` holds two."""
+    found = sections(PAGE.read_text(encoding="utf-8"))
+    missing, carried = [], 0
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        for test in found_in(path):
+            for number in re.findall(r"(?<=_)P\d+(?=_)", test):
+                carried += 1
+                line = f"{path.relative_to(ROOT).as_posix()}::{test}"
+                if line not in named(found.get(number, "")):
+                    missing.append(f"{number}: {line}")
+    assert missing == []
+    assert carried > 0
 
 
 GOOD = "\n".join(
@@ -140,3 +178,8 @@ def test_a_mark_of_the_whole_file_counts(tmp_path: Path) -> None:
     path = tmp_path / "test_it.py"
     path.write_text("import pytest\npytestmark = [pytest.mark.slow]\n" + FILE)
     assert found_in(path)["test_always"] == {"slow"}
+    path.write_text(
+        "marks = [pytest.mark.peer('x')]\nclass TestIt:\n    pytestmark = marks\n"
+        "    def test_inside(self): ...\n"
+    )
+    assert found_in(path)["test_inside"] == {"peer"}
