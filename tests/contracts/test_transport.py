@@ -27,12 +27,12 @@ from tests.contracts.transport import (
 )
 from tests.peers.sshd import Sshd
 from wtsflow.credentials import Chain
-from wtsflow.errors import ConnectError, MismatchError, PlanError, SessionLost
+from wtsflow.errors import ConnectError, MismatchError, NotBegun, PlanError, SessionLost
 from wtsflow.lab import Hosts
 from wtsflow.model.plan import LOCAL, Target
 from wtsflow.model.record import Stop
 from wtsflow.ports import CallCommand, Exited, Idle, Output, Session
-from wtsflow.transports import TRANSPORTS
+from wtsflow.transports import TRANSPORTS, supervisor
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the targets are POSIX")
 
@@ -240,6 +240,20 @@ def test_a_large_standard_input_may_be_ignored(session: Session) -> None:
     data = bytes(8 << 20)
     assert run(session, "exec <&-; exit 5", stdin=data).exited.code == 5
     assert run(session, "echo next").stdout == b"next\n"
+
+
+def test_T01_unread_standard_input_is_never_taken_for_a_command(
+    session: Session, tmp_path: Path
+) -> None:
+    """What the script leaves of its input comes to who reads commands there."""
+    canary = tmp_path / "canary"
+    evil = supervisor.run(script(f"touch {canary}")).replace(b"\n", b"\n\n", 1)
+    lines = [evil, b"\n" + evil, b"\n0 " + evil, b"\nack\n", b"\n\n" + evil] * 200
+    for end in ("exec <&-; exit 5", "exit 5", "head -c 10; exit 5"):
+        done = run(session, end, stdin=b"x" * 9000 + b"".join(lines))
+        assert done.exited.code == 5
+        assert run(session, "echo next").stdout == b"next\n"
+    assert not canary.exists()
 
 
 AWKWARD = (
@@ -480,6 +494,77 @@ def test_what_was_finished_while_nobody_listened_is_kept(own: Callable[[], Sessi
         shutil.rmtree(path) if Path(path).is_dir() else Path(path).unlink()
 
 
+# --- picking up -----------------------------------------------------------------------------
+
+
+def test_what_runs_is_picked_up_on_another_session(own: Callable[[], Session]) -> None:
+    gate = Path(f"/tmp/wtsflow-test-attach-{os.getpid()}")
+    text = f"echo one; echo err >&2; while ! [ -e {gate} ]; do sleep 0.05; done; echo two"
+    given = script(f"{text}; echo '{{}}' >$WTS_OUTPUT; exit 6")
+    session = own()
+    execution = session.start(given)
+    assert next(outputs(execution)).data
+    execution.close()
+    session.close()
+    again = own().attach(given, age=1, stdout=2)
+    first = next(outputs(again))
+    gate.touch()
+    done = finish(again, recorded=False)
+    gate.unlink()
+    streams = {"stdout": done.stdout, "stderr": done.stderr}
+    streams[first.stream] = first.data + streams[first.stream]
+    assert streams == {"stdout": b"e\ntwo\n", "stderr": b"err\n"}
+    assert done.exited == Exited(6, output=b"{}\n")
+    assert folders(given.marker), "it is kept until it is recorded"
+    again.recorded()
+    assert eventually(lambda: not folders(given.marker))
+
+
+def test_what_has_ended_is_picked_up_until_it_is_recorded(own: Callable[[], Session]) -> None:
+    session = own()
+    given = script("echo all; exit 3")
+    finish(session.start(given), recorded=False)
+    for _ in range(2):
+        again = session.attach(given, age=1)
+        done = finish(again, recorded=False)
+        assert (done.stdout, done.exited) == (b"all\n", Exited(3))
+    again.recorded()
+    again.recorded()
+    assert eventually(lambda: not folders(given.marker))
+    assert run(session, "echo next").stdout == b"next\n"
+
+
+def test_what_is_picked_up_is_stopped_like_any_other(own: Callable[[], Session]) -> None:
+    given = script(STUBBORN, grace=0.4)
+    execution = own().start(given)
+    assert next(outputs(execution)).data == b"ready\n"
+    again = own().attach(given, age=1, stdout=6)
+    threading.Timer(0.3, again.stop).start()
+    end = finish(again).exited
+    assert (end.stop, end.signal) == (Stop.CONFIRMED, "KILL")
+    assert carriers(given.marker) == []
+    execution.close()
+
+
+def test_what_never_began_is_kept_from_beginning(own: Callable[[], Session]) -> None:
+    given = script("touch /tmp/wtsflow-canary")
+    session = own()
+    with pytest.raises(NotBegun):
+        session.attach(given, age=1)
+    with pytest.raises(SessionLost, match="begun there before"):
+        session.start(given)
+    assert run(session, "echo next").stdout == b"next\n"
+    assert not Path("/tmp/wtsflow-canary").exists()
+
+
+def test_results_that_nobody_records_leave_room_for_more(own: Callable[[], Session]) -> None:
+    session = own()
+    given = [script(f"echo {n}") for n in range(10)]
+    assert [finish(session.start(each), recorded=False).stdout for each in given] == [
+        b"%d\n" % n for n in range(10)
+    ]
+
+
 # --- one session ----------------------------------------------------------------------------
 
 
@@ -513,9 +598,7 @@ def test_nothing_stays_on_the_target(own: Callable[[], Session]) -> None:
     session = own()
     given = [script(f'echo {n}; echo x >"$WTS_OUTPUT"') for n in range(3)]
     for each in given:
-        execution = session.start(each)
-        finish(execution)
-        execution.recorded()
+        finish(session.start(each))
     state = [path for each in given for path in folders(each.marker)]
     assert state
     assert all(Path(path).stat().st_mode & 0o077 == 0 for path in state if path.endswith(".d"))

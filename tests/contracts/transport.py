@@ -35,9 +35,10 @@ MADE: list[str] = []
 
 def forget() -> None:
     """Remove what tests left on this machine on purpose."""
-    for marker in MADE:
-        for path in folders(marker):
-            shutil.rmtree(path, ignore_errors=True) if Path(path).is_dir() else Path(path).unlink()
+    made = {f"wtsflow-{identity(marker)}" for marker in MADE}
+    for path in (Path(found) for folder in FOLDERS for found in glob.glob(f"{folder}/wtsflow-*")):
+        if path.name.removesuffix(".d") in made:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
     MADE.clear()
 
 
@@ -66,8 +67,8 @@ class Done:
     exited: Exited
 
 
-def finish(execution: Execution) -> Done:
-    """Iterate to the end."""
+def finish(execution: Execution, *, recorded: bool = True) -> Done:
+    """Iterate to the end, and let the target forget it, unless it is not ``recorded``."""
     parts: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
     end: list[Exited] = []
     for signal in execution:
@@ -79,15 +80,14 @@ def finish(execution: Execution) -> Done:
             case Exited():
                 end.append(signal)
     assert len(end) == 1
+    if recorded:
+        execution.recorded()
     return Done(b"".join(parts["stdout"]), b"".join(parts["stderr"]), end[0])
 
 
 def run(session: Session, text: str | bytes, **given: object) -> Done:
-    """Start a script, wait for its end, and let the target forget it."""
-    execution = session.start(script(text, **given))
-    done = finish(execution)
-    execution.recorded()
-    return done
+    """Start a script and wait for its end."""
+    return finish(session.start(script(text, **given)))
 
 
 def outputs(execution: Execution) -> Iterator[Output]:

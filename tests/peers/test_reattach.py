@@ -259,7 +259,6 @@ def test_a_reader_who_was_too_slow_gets_the_rest_all_the_same(anywhere: Place) -
     done = finish(execution)
     assert first + done.stdout == b"".join(b"line %d\n" % n for n in range(70))
     assert done.exited == Exited(3)
-    execution.recorded()
     assert eventually(lambda: not folders(given.marker))
     assert run(session, "echo next").stdout == b"next\n"
 
@@ -271,7 +270,7 @@ def ended(place: Place, text: str, **more: object) -> RunScript:
     """A script that ran to its end, whose result nobody wrote down."""
     given = script(text, **more)
     session = place.connect()
-    finish(session.start(given))
+    finish(session.start(given), recorded=False)
     session.close()
     return given
 
@@ -286,7 +285,6 @@ def test_it_is_picked_up_at_any_byte_after_its_end(anywhere: Place, at: int) -> 
     done = finish(execution)
     assert (done.stdout, done.stderr) == (b"hello\n\x1e end"[at:], b"abc"[at:])
     assert done.exited == Exited(9, output=b"x\n")
-    execution.recorded()
     assert eventually(lambda: not folders(given.marker))
 
 
@@ -310,13 +308,12 @@ def test_two_may_pick_it_up_at_once(anywhere: Place) -> None:
         (b"".join(b"line %d\n" % n for n in range(30)), Exited(2))
     ] * 2
     assert finish(first).exited == Exited(2)
-    first.recorded()
 
 
 def test_only_what_was_recorded_is_removed(anywhere: Place) -> None:
     session = anywhere.connect()
     kept, gone = script("echo kept"), script("echo gone")
-    finish(session.start(kept))
+    finish(session.start(kept), recorded=False)
     execution = session.start(gone)
     finish(execution)
     execution.recorded()
@@ -324,7 +321,6 @@ def test_only_what_was_recorded_is_removed(anywhere: Place) -> None:
     assert eventually(lambda: not folders(gone.marker))
     execution = anywhere.connect().attach(kept, age=1)
     assert finish(execution).stdout == b"kept\n"
-    execution.recorded()
     assert eventually(lambda: not folders(kept.marker))
 
 
@@ -420,7 +416,6 @@ def test_a_machine_that_was_rebooted_is_not_guessed_about(anywhere: Place) -> No
         anywhere.connect().attach(given, age=2)
     assert eventually(lambda: not carriers(given.marker), 15)
     assert finish(execution).exited.timed_out
-    execution.recorded()
 
 
 def test_an_end_from_before_a_reboot_is_known(anywhere: Place) -> None:
@@ -429,7 +424,6 @@ def test_an_end_from_before_a_reboot_is_known(anywhere: Place) -> None:
     execution = anywhere.connect().attach(given, age=2)
     done = finish(execution)
     assert (done.stdout, done.exited) == (b"done\n", Exited(4))
-    execution.recorded()
     assert eventually(lambda: not folders(given.marker))
 
 

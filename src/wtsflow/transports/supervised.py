@@ -13,7 +13,7 @@ from wtsflow.transports.channel import Refusal, Supervisor
 from wtsflow.transports.execution import SMALL, SupervisedExecution
 from wtsflow.transports.wire import Ended, Open, Refused, Stream
 
-MAKE_ROOM = 5.0
+MAKE_ROOM = 2.0
 """Seconds after which a result that nobody writes down no longer occupies a channel."""
 
 
