@@ -40,14 +40,14 @@ def _add(db, number: int, *, waits: bool, targets: int) -> None:
     run, started = name(number), stamp(number)
     status = "" if waits else STATUSES[number // 7 % len(STATUSES)]
     places = [f"web{(number * 7 + i) % 500:03}" for i in range(targets)]
-    opened = {
+    opened: dict[str, object] = {
         "workflow": {"name": f"flow/{number % 40}", "version": "1.2.0", "title": "A title"},
         "actor": {"name": f"person{number % 25}", "uid": "1000", "host": "control01"},
         "ticket": f"INC{number // 3:07}",
         "targets": places,
         "inputs": {},
     }
-    facts = [("opened", opened)]
+    facts: list[tuple[str, dict[str, object]]] = [("opened", opened)]
     due = None
     if waits:
         due = int((FIRST + timedelta(days=4000, seconds=number * 7 % 100_000)).timestamp() * 1000)

@@ -17,6 +17,7 @@ from wtsflow.cli.main import main
 from wtsflow.files import file_lock
 from wtsflow.journals.sqlite import SqliteJournal
 from wtsflow.model.record import Event
+from wtsflow.model.values import Json
 from wtsflow.upkeep import doctor as module
 from wtsflow.upkeep.doctor import CHECKS, Exam, examine
 from wtsflow.upkeep.finding import Finding, Level
@@ -89,16 +90,19 @@ def cut_off(state: Path, patch: pytest.MonkeyPatch) -> None:
 
 def forget(state: Path, patch: pytest.MonkeyPatch) -> None:
     with kept(state) as (journal, log):
-        due = {"until_ms": int((Ticking().wall - 3600) * 1000), "paths": ["window"]}
+        due: dict[str, Json] = {
+            "until_ms": int((Ticking().wall - 3600) * 1000),
+            "paths": ["window"],
+        }
         write(journal, log, opened(), Event("parked/1", due), run="01LATE")
 
 
 def fill_up(state: Path, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1000))  # type: ignore[attr-defined]
+    patch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1000))
 
 
 def nearly_fill_up(state: Path, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**12, 0, 10**8))  # type: ignore[attr-defined]
+    patch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**12, 0, 10**8))
 
 
 def go_remote(state: Path, patch: pytest.MonkeyPatch) -> None:
@@ -151,7 +155,7 @@ def test_a_run_that_a_process_performs_was_not_cut_off(state: Path) -> None:
 
 def test_a_parked_run_that_is_not_due_yet_is_no_finding(state: Path) -> None:
     with kept(state) as (journal, log):
-        due = {"until_ms": int((Ticking().wall + 60) * 1000), "paths": ["window"]}
+        due: dict[str, Json] = {"until_ms": int((Ticking().wall + 60) * 1000), "paths": ["window"]}
         write(journal, log, opened(), Event("parked/1", due), run="01WAITS")
     assert not bad(state)
 
@@ -229,7 +233,7 @@ def test_the_exit_code_says_whether_there_are_problems(
     assert "all is well" in said.err
     cut_off(state, monkeypatch)
     assert main(["doctor"]) == 0
-    assert "runs.cut-off: wtsflow resume 01CUT" in capsys.readouterr().out
+    assert "cure: wtsflow resume 01CUT" in capsys.readouterr().out
     damage_journal(state, monkeypatch)
     assert main(["doctor", "--format", "json"]) == 1
     document = json.loads(capsys.readouterr().out)

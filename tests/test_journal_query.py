@@ -5,7 +5,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from wtsflow.journals.query import Wanted
 from wtsflow.journals.sqlite import SqliteJournal
 from wtsflow.journals.summary import Summary
 from wtsflow.model.record import Event
+from wtsflow.model.values import Json
 
 RUNS, PARKED = 2000, 150
 
@@ -89,7 +90,7 @@ def test_runs_are_found_by_their_target(journal: SqliteJournal) -> None:
     assert journal.runs(target="web04") == []
 
 
-def plan(journal: SqliteJournal, sql: str, values: object) -> list[str]:
+def plan(journal: SqliteJournal, sql: str, values: Sequence[str | int]) -> list[str]:
     return [row[3] for row in journal._db.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
 
 
@@ -166,15 +167,16 @@ def test_a_run_is_found_by_the_beginning_of_its_id(journal: SqliteJournal) -> No
 
 
 def test_a_run_that_waits_goes_on_and_is_listed_so(tmp_path: Path) -> None:
-    def seen() -> tuple[str, int | None, str, str]:
-        (run,) = journal.runs()
-        return run.standing, run.due, run.waits, run.status
-
     with SqliteJournal(tmp_path / "state" / "journal.sqlite") as journal:
+
+        def seen() -> tuple[str, int | None, str, str]:
+            (run,) = journal.runs()
+            return run.standing, run.due, run.waits, run.status
+
         journal.record("A", [opened()], time=TIME)
         assert seen() == ("", None, "", "")
-        paths = ["window", "b", "c", "d", "e"]
-        journal.record("A", [Event("parked/1", {"until_ms": 5000, "paths": paths})], time=TIME)
+        waits: dict[str, Json] = {"until_ms": 5000, "paths": ["window", "b", "c", "d", "e"]}
+        journal.record("A", [Event("parked/1", waits)], time=TIME)
         assert seen() == ("parked", 5000, "window, b, c and 2 more", "")
         assert [run.run for run in journal.due(5)] == ["A"]
         journal.record("A", [Event("resumed/1")], time=TIME)
@@ -182,19 +184,24 @@ def test_a_run_that_waits_goes_on_and_is_listed_so(tmp_path: Path) -> None:
         assert journal.due(5) == []
         journal.record("A", [Event("left/1", {"reason": "SIGHUP"})], time=TIME)
         assert seen() == ("left", None, "", "")
-        journal.record("A", [Event("parked/2", {"until_ms": None, "paths": ["ask"]})], time=TIME)
+        asks: dict[str, Json] = {"until_ms": None, "paths": ["ask"]}
+        journal.record("A", [Event("parked/2", asks)], time=TIME)
         assert seen() == ("parked", None, "ask", "")
         assert [run.run for run in journal.waiting()] == ["A"]
         assert journal.due(5000) == []
         journal.record("A", [closed()], time=TIME)
         assert seen() == ("", None, "", "success")
-        truth = {"status": "unknown", "exit": {"code": 11, "name": "unknown"}}
+        truth: dict[str, Json] = {"status": "unknown", "exit": {"code": 11, "name": "unknown"}}
         journal.record("A", [Event("settled/1", truth)], time=TIME)
         assert (seen()[-1], journal.runs()[0].exit) == ("unknown", 11)
 
 
 def test_why_and_where_a_run_was_begun_is_listed(tmp_path: Path) -> None:
-    more = {"environment": "prod", "check": True, "origin": {"kind": "undo", "run": "01A"}}
+    more: dict[str, Json] = {
+        "environment": "prod",
+        "check": True,
+        "origin": {"kind": "undo", "run": "01A"},
+    }
     with SqliteJournal(tmp_path / "state" / "journal.sqlite") as journal:
         journal.record("A", [Event("opened", {**opened().data, **more})], time=TIME)
         journal.record("B", [opened()], time=TIME)

@@ -12,7 +12,14 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from tests.keeping import Ticking
 from wtsflow.audit import Log
@@ -152,7 +159,7 @@ class Kept(RuleBasedStateMachine):
         self.facts[run].append(key)
         real = os.fdatasync
         try:
-            os.fdatasync = self._refuse
+            os.fdatasync = self._refuse  # type: ignore[assignment]
             with pytest.raises(RecordError):
                 there.log.append(records)
         finally:
@@ -244,39 +251,35 @@ TestKept.settings = settings(
 
 
 @pytest.mark.slow
-def test_the_same_for_long() -> None:
-    from hypothesis.stateful import run_state_machine_as_test
-
-    run_state_machine_as_test(
-        Kept,
-        settings=settings(
-            max_examples=300,
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-
-
-def found(patch: pytest.MonkeyPatch) -> bool:
-    """Whether the machine finds something wrong."""
-    from hypothesis.stateful import run_state_machine_as_test
-
-    hunting = settings(
-        max_examples=150,
-        stateful_step_count=15,
+def test_nothing_is_found_for_long() -> None:
+    thorough = settings(
+        max_examples=300,
+        stateful_step_count=40,
         deadline=None,
-        database=None,
-        derandomize=True,
-        phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
-        print_blob=False,
     )
+    assert found(thorough) is None
+
+
+HUNTING = settings(
+    max_examples=150,
+    stateful_step_count=15,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+    print_blob=False,
+)
+
+
+def found(how: settings) -> Exception | None:
+    """What the machine finds wrong."""
     try:
-        run_state_machine_as_test(Kept, settings=hunting)
-    except Exception:
-        return True
-    return False
+        run_state_machine_as_test(Kept, settings=how)
+    except Exception as error:
+        return error
+    return None
 
 
 PLANTED = {
@@ -319,7 +322,7 @@ def test_a_planted_bug_is_found(bug: str, monkeypatch: pytest.MonkeyPatch) -> No
     for part in owner:
         holder = getattr(holder, part)
     monkeypatch.setattr(holder, attribute, make(getattr(holder, attribute)))
-    assert found(monkeypatch)
+    assert found(HUNTING)
 
 
 def _place(name: str) -> tuple[str, list[str], str]:

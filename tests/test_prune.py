@@ -25,7 +25,11 @@ from wtsflow.upkeep.prune import Choice, Removed, choose, proven, prune
 
 ALICE = Actor("alice", "1000", "control01")
 CUT = "2026-03-01T00:00:00.000000Z"
-UNKNOWN = {"status": "unknown", "exit": {"code": 11, "name": "unknown"}, "targets": {}}
+UNKNOWN: dict[str, Json] = {
+    "status": "unknown",
+    "exit": {"code": 11, "name": "unknown"},
+    "targets": {},
+}
 
 
 def run_id(number: int) -> str:

@@ -170,13 +170,14 @@ def rebuilt(data: bytes, change: Callable[[dict[str, bytes]], object]) -> bytes:
     return to.getvalue()
 
 
-def listed(files: dict[str, bytes]) -> None:
-    """Make the list agree with what is there."""
+def listed(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The same, with a list that agrees with what is there."""
     import hashlib
 
     said = json.loads(files.pop("backup.json"))
     said["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     files["backup.json"] = json.dumps(said).encode()
+    return files
 
 
 def first_log(files: dict[str, bytes]) -> str:

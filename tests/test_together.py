@@ -182,7 +182,12 @@ def test_threads_that_append_at_the_same_time_share_flushes(
 ) -> None:
     flushes: list[int] = []
     real = os.fdatasync
-    monkeypatch.setattr(os, "fdatasync", lambda fd: (flushes.append(fd), real(fd)))
+
+    def counted(descriptor: int) -> None:
+        flushes.append(descriptor)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", counted)
     with kept(tmp_path, deadline=60, limit=20_000) as (journal, log):
 
         def work(number: int) -> None:

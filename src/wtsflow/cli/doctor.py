@@ -67,6 +67,6 @@ def _print(found: "list[Finding]") -> None:
     if cures:
         out()
     for one in cures:
-        out(f"{one.id}: {one.cure}")
+        out(f"{one.id}: {one.message}\n  cure: {one.cure}")
     if not cures:
         note("all is well")
