@@ -1,9 +1,14 @@
 """A part of a workflow: --start-at, --tags, --step, --limit @failed:RUN and --rerun."""
 
 import json
+import os
+import pty
 import shutil
-from collections.abc import Mapping
-from contextlib import closing
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +18,12 @@ from tests.planned import planned, workflow
 from tests.simulation import Simulation
 from tests.workspaces import Workspace
 from wtsflow import planning
-from wtsflow.errors import Exit, PlanError
+from wtsflow.cli.partial import Stepping
+from wtsflow.engine.interrupt import Interrupt, Level
+from wtsflow.errors import Exit, Location, PlanError
 from wtsflow.journals.sqlite import SqliteJournal
+from wtsflow.model.record import Event, Task
+from wtsflow.model.workflow import Step, Wait
 from wtsflow.planning import Part
 
 STEPS = """\
@@ -343,3 +352,93 @@ def test_what_makes_no_sense_is_refused_before_anything_runs(made: Workspace) ->
         refused = made.cli("run", *words)
         assert (refused.returncode, said in refused.stderr) == (Exit.USAGE, True), refused.stderr
     assert marks(made) == []
+
+
+def test_a_shell_completes_steps_tags_and_endings(made: Workspace) -> None:
+    made.environ |= {"_WTSFLOW_COMPLETE": "complete_bash", "COMP_CWORD": "4"}
+    for words, said in (
+        ("wtsflow run patch --start-at ", ["look", "work", "check"]),
+        ("wtsflow run patch --tags r", ["read"]),
+        ("wtsflow run patch --rerun un", ["unknown", "unreachable"]),
+    ):
+        made.environ["COMP_WORDS"] = words
+        assert made.cli().stdout.split() == said
+
+
+def stepping(*said: str) -> tuple[Stepping, list[str], Interrupt]:
+    """What asks, with these answers; what was asked; what it wishes."""
+    asked: list[str] = []
+    words = iter(said)
+    interrupt = Interrupt()
+
+    def ask(question: str, choices: Sequence[str], default: str, **_: object) -> str:
+        assert default == "stop", "who says nothing at all starts nothing"
+        asked.append(question.partition("\n")[0])
+        return next(words)
+
+    return Stepping(ask, interrupt), asked, interrupt
+
+
+def task(path: str, target: str = "web1") -> Task:
+    return Task(path, target, 1, Step(path, Wait(1), Location("x", 1, 1)))
+
+
+def test_a_step_is_asked_about_once_for_all_its_targets():
+    confirm, asked, interrupt = stepping("yes", "no")
+    assert [confirm(task("a", f"web{n}")) for n in (1, 2, 3)] == [True, True, True]
+    assert [confirm(task("b", f"web{n}")) for n in (1, 2)] == [False, False]
+    assert asked == ["next: a", "next: b"]
+    assert interrupt.exit is None
+
+
+def test_all_asks_no_more_and_stop_ends_the_run():
+    confirm, asked, _ = stepping("all")
+    assert [confirm(task(name)) for name in "abc"] == [True, True, True]
+    assert asked == ["next: a"]
+    confirm, asked, interrupt = stepping("stop")
+    assert [confirm(task(name)) for name in "abc"] == [False, False, False]
+    assert asked == ["next: a"]
+    assert (interrupt.exit, interrupt.level) == (Exit.INTERRUPTED, Level.FINISH)
+
+
+def test_each_step_waits_for_an_answer_at_a_terminal(made: Workspace) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wtsflow", "run", "patch", "--step"],
+        cwd=made.root,
+        env={**made.environment(), "TERM": "dumb"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    seen, end = b"", time.monotonic() + 60
+    for step, answer in ((b"look", b"yes\n"), (b"work", b"no\n"), (b"check", b"stop\n")):
+        while b"next: " + step not in seen and time.monotonic() < end:
+            seen += os.read(ours, 4096)
+        while not seen.rstrip().endswith(b"(stop)") and time.monotonic() < end:
+            seen += os.read(ours, 4096)
+        os.write(ours, answer)
+    with suppress(OSError):  # the other end is gone with the process
+        while time.monotonic() < end and (more := os.read(ours, 4096)):
+            seen += more
+    assert process.wait(timeout=60) == Exit.INTERRUPTED, seen
+    os.close(ours)
+    assert marks(made) == ["look web1", "look web2"]
+
+
+def test_what_is_unknown_is_done_again_only_where_somebody_says_so(made: Workspace) -> None:
+    made.cli("run", "patch")
+    marks(made)
+    with closing(SqliteJournal(made.state / "journal.sqlite")) as journal:
+        run = journal.runs(limit=1)[0].run
+        closed = journal.load(run)[-1].event.data
+        ends = {**closed["targets"], "web2": {"outcome": "unknown", "step": "work", "message": ""}}
+        news = Event("settled/1", {**closed, "targets": ends})
+        journal.record(run, [news], time="2030-01-01T00:00:00.000000Z")
+    refused = made.cli("run", "--rerun", "unknown", run)
+    assert refused.returncode == Exit.USAGE
+    assert "took effect on web2 is not known" in refused.stderr
+    assert marks(made) == []
+    assert made.cli("run", "--rerun", "unknown", run, "--yes").returncode == 0
+    assert marks(made) == ["check web2", "go web2", "look web2"]

@@ -117,9 +117,14 @@ def _held_against_present(
 
 
 def _recalled(app: "App", plan: Plan, values: Mapping[str, Json], run: str, actor: Actor) -> Names:
-    """All that is known of a run that is over."""
+    """All that is known of a run that is over. Raises UsageError where it was removed."""
     names = Names(plan, State(run), values, asdict(actor))
-    replay(names, app.journal.load(run))
+    if not (records := app.journal.load(run)):
+        raise UsageError(
+            f"run {run}, which is to be undone, is not in the journal any more",
+            cure="restore the state from before it was removed: wtsflow state restore",
+        )
+    replay(names, records)
     return names
 
 

@@ -55,7 +55,9 @@ def _workflow(context: typer.Context) -> Workflow:
     from wtsflow.cli.request import manifest_text
     from wtsflow.workspace import Workspace
 
-    text, name = manifest_text(context.params["manifest"], Workspace.find(frame().start))
+    words = [context.params.get("manifest"), *context.args]  # a shell's words are not yet sorted
+    named = next(word for word in words if word)
+    text, name = manifest_text(named, Workspace.find(frame().start))
     return manifest.load(text, name)
 
 
