@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from wtsflow.engine.check import Untold, told
 from wtsflow.engine.loop import labels
@@ -102,6 +102,9 @@ class Names:
     """The static paths of steps that this run leaves out."""
     line: frozenset[str] = field(init=False)
     """The static paths of all steps that are in no handler and not in ``finally``."""
+    groups: dict[str, tuple[str, ...]] = field(init=False)
+    """The names of the machines of each target set."""
+    _ends: "dict[str, Ends]" = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         workflow = self.plan.workflow
@@ -110,6 +113,10 @@ class Names:
         self.passed = frozenset(self.plan.passed)
         self.targets = {
             name: [machine.described for machine in machines]
+            for name, machines in self.plan.targets.items()
+        }
+        self.groups = {
+            name: tuple(machine.name for machine in machines)
             for name, machines in self.plan.targets.items()
         }
         self.line = frozenset(step.path for step in walk(workflow.steps, handlers=False))
@@ -135,8 +142,15 @@ class Names:
         """The machines that a step runs on, lost ones included."""
         if frame.machine and not step.target:
             return (frame.machine,)
-        name = step.target or frame.target or LOCAL.name
-        return tuple(machine.name for machine in self.plan.targets[name])
+        return self.groups[step.target or frame.target or LOCAL.name]
+
+    def ends(self, path: str) -> "Ends":
+        """How a step stands everywhere; asked for each target, made once for each state."""
+        known = self._ends.get(path)
+        told = self.state.counts.total()
+        if known is None or known.told != told:
+            known = self._ends[path] = Ends.of(self.state.attempts[path], told)
+        return known
 
 
 class _Steps(Mapping[str, object]):
@@ -163,7 +177,7 @@ class _Steps(Mapping[str, object]):
             return {"outcome": state.done[path].outcome}
         if not attempts:
             raise KeyError(name)
-        return self._single(step, attempts)
+        return self._single(step, path, attempts)
 
     def _known(self, name: str, path: str, attempts: Mapping[str, Attempt]) -> object:
         """What a check knows of a step that is unknown on some target: this one's own part."""
@@ -172,21 +186,15 @@ class _Steps(Mapping[str, object]):
             raise Untold(f"only a real run knows 'steps.{name}'")
         return {"outcome": mine.outcome, "outputs": mine.outputs}
 
-    def _single(self, step: Step, attempts: Mapping[str, Attempt]) -> dict[str, object]:
-        found: dict[str, object] = {
-            "targets": {
-                target: {"outcome": attempt.outcome, "outputs": attempt.outputs}
-                for target, attempt in attempts.items()
-            },
-            "outputs": _division(attempts),
-        }
-        members = self._names.members(step, self._frame)
+    def _single(self, step: Step, path: str, attempts: Mapping[str, Attempt]) -> dict[str, object]:
+        ends = self._names.ends(path)
+        found: dict[str, object] = {"targets": ends.targets, "outputs": ends.division}
         mine = attempts.get(self._target)
-        if mine is None and len(members) == 1:
+        if mine is None and len(self._names.members(step, self._frame)) == 1:
             mine = next(iter(attempts.values()))
         if mine is not None:
             found["outcome"] = mine.outcome
-            found["outputs"] = {**_division(attempts), **mine.outputs}
+            found["outputs"] = {**ends.division, **mine.outputs}
         return found
 
     def _loop(self, step: Step) -> dict[str, object]:
@@ -209,9 +217,26 @@ class _Steps(Mapping[str, object]):
         return len(self._names.paths)
 
 
-def _division(attempts: Mapping[str, Attempt]) -> dict[str, Json]:
-    ended = {target: a.outcome for target, a in attempts.items() if not a.running}
-    return {
-        "succeeded": [t for t, outcome in ended.items() if outcome not in BAD],
-        "failed": [t for t, outcome in ended.items() if outcome in BAD],
-    }
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What ``steps.<id>`` says of all targets, when so many events had been told."""
+
+    told: int
+    targets: Mapping[str, Json]
+    division: Mapping[str, Json]
+
+    @classmethod
+    def of(cls, attempts: Mapping[str, Attempt], told: int) -> Self:
+        """From a step's attempts."""
+        ended = {target: a.outcome for target, a in attempts.items() if not a.running}
+        return cls(
+            told,
+            {
+                target: {"outcome": attempt.outcome, "outputs": attempt.outputs}
+                for target, attempt in attempts.items()
+            },
+            {
+                "succeeded": [t for t, outcome in ended.items() if outcome not in BAD],
+                "failed": [t for t, outcome in ended.items() if outcome in BAD],
+            },
+        )
