@@ -150,7 +150,7 @@ def test_a_kept_step_that_needs_outputs_of_one_passed_over_is_refused(tmp_path, 
     assert said.value.location is not None
 
 
-def sim(**part: object) -> Simulation:
+def sim(**part: Any) -> Simulation:
     return Simulation(STEPS, machines={"web": 2}, passed=over(**part)).run()
 
 
@@ -273,45 +273,45 @@ def opening(site: Workspace) -> Mapping[str, Any]:
 
 
 def test_run_begins_where_it_is_told_and_shows_what_it_passed_over(made: Workspace) -> None:
-    done = made.cli("run", "patch", "--start-at", "work")
+    done = made.inside("run", "patch", "--start-at", "work")
     assert done.returncode == 0, done.stderr
     assert marks(made) == ["check web1", "check web2", "go web1", "go web2"]
-    shown = made.cli("runs", "show", "latest").stdout
+    shown = made.inside("runs", "show", "latest").stdout
     assert "look: skipped: passed over on request" in shown
-    planned = made.cli("plan", "patch", "--start-at", "work", "--format", "json").stdout
+    planned = made.inside("plan", "patch", "--start-at", "work", "--format", "json").stdout
     assert [step.get("passed") for step in json.loads(planned)["steps"]] == [True, None, None]
-    assert "passed over" in made.cli("plan", "patch", "--start-at", "work").stdout
+    assert "passed over" in made.inside("plan", "patch", "--start-at", "work").stdout
 
 
 def test_tags_on_the_command_line_are_words_with_commas(made: Workspace) -> None:
-    assert made.cli("run", "patch", "--tags", "x, read").returncode == Exit.INVALID
+    assert made.inside("run", "patch", "--tags", "x, read").returncode == Exit.INVALID
     assert marks(made) == []
-    assert made.cli("run", "patch", "--tags", "read").returncode == 0
+    assert made.inside("run", "patch", "--tags", "read").returncode == 0
     assert marks(made) == ["check web1", "check web2", "look web1", "look web2"]
-    assert made.cli("run", "patch", "--skip-tags", "read", "--limit", "web2").returncode == 0
+    assert made.inside("run", "patch", "--skip-tags", "read", "--limit", "web2").returncode == 0
     assert marks(made) == ["go web2"]
 
 
 def test_what_was_planned_in_part_is_applied_in_part(made: Workspace) -> None:
-    assert made.cli("plan", "patch", "--tags", "read", "-o", "part.plan").returncode == 0
-    assert made.cli("apply", "part.plan", "--check").returncode == 0
-    assert made.cli("apply", "part.plan").returncode == 0
+    assert made.inside("plan", "patch", "--tags", "read", "-o", "part.plan").returncode == 0
+    assert made.inside("apply", "part.plan", "--check").returncode == 0
+    assert made.inside("apply", "part.plan").returncode == 0
     assert marks(made) == ["check web1", "check web2", "look web1", "look web2"]
 
 
 def test_limit_chooses_targets_by_how_a_run_ended_on_them(made: Workspace) -> None:
     made.environ["FAILS"] = "go:web2"
-    assert made.cli("run", "patch").returncode == Exit.PARTIAL
+    assert made.inside("run", "patch").returncode == Exit.PARTIAL
     marks(made)
     made.environ["FAILS"] = ""
-    assert made.cli("run", "patch", "--limit", "@failed:latest").returncode == 0
+    assert made.inside("run", "patch", "--limit", "@failed:latest").returncode == 0
     assert marks(made) == ["check web2", "go web2", "look web2"]
-    refused = made.cli("run", "patch", "--limit", "@failed:latest")
+    refused = made.inside("run", "patch", "--limit", "@failed:latest")
     assert refused.returncode == Exit.USAGE
     assert "no target of run" in refused.stderr
-    assert made.cli("run", "patch", "--limit", "@succeeded:latest").returncode == 0
+    assert made.inside("run", "patch", "--limit", "@succeeded:latest").returncode == 0
     assert marks(made) == ["check web2", "go web2", "look web2"]
-    wrong = made.cli("run", "patch", "--limit", "@faild:latest")
+    wrong = made.inside("run", "patch", "--limit", "@faild:latest")
     assert (wrong.returncode, "did you mean 'failed'?" in wrong.stderr) == (Exit.USAGE, True)
     assert marks(made) == []
 
@@ -320,19 +320,19 @@ def test_rerun_does_what_failed_once_more_with_the_recorded_text_and_inputs(
     made: Workspace,
 ) -> None:
     made.environ["FAILS"] = "went:web2"
-    assert made.cli("run", "patch", "--input", "word=went", "-t", "INC7").returncode == 9
-    first = json.loads(made.cli("runs", "show", "latest", "--format", "json").stdout)["run"]
+    assert made.inside("run", "patch", "--input", "word=went", "-t", "INC7").returncode == 9
+    first = json.loads(made.inside("runs", "show", "latest", "--format", "json").stdout)["run"]
     marks(made)
     made.environ["FAILS"] = ""
     made.write("manifests/patch.yaml", MANIFEST.replace("step: check", "step: other"))
-    done = made.cli("run", "--rerun", "failed", first[:12], "--format", "json")
+    done = made.inside("run", "--rerun", "failed", first[:12], "--format", "json")
     assert done.returncode == 0, done.stderr
     assert "manifests/patch.yaml changed since" in done.stderr
     assert marks(made) == ["check web2", "look web2", "went web2"]
     opened = opening(made)
     assert opened["origin"] == {"kind": "rerun", "run": first, "of": ["failed"]}
     assert opened["ticket"] == "INC7"
-    again = made.cli(
+    again = made.inside(
         "run", "--rerun", "failed", first, "--manifest", "patch", "--start-at", "check"
     )
     assert again.returncode == 0, again.stderr
@@ -340,7 +340,7 @@ def test_rerun_does_what_failed_once_more_with_the_recorded_text_and_inputs(
 
 
 def test_what_makes_no_sense_is_refused_before_anything_runs(made: Workspace) -> None:
-    made.cli("run", "patch", "--tags", "read")
+    made.inside("run", "patch", "--tags", "read")
     marks(made)
     for words, said in (
         (("--rerun", "failed", "latest"), "no target of run"),
@@ -349,7 +349,7 @@ def test_what_makes_no_sense_is_refused_before_anything_runs(made: Workspace) ->
         (("patch", "--manifest", "patch"), "--manifest goes with --rerun"),
         (("patch", "--step"), "--step asks at a terminal"),
     ):
-        refused = made.cli("run", *words)
+        refused = made.inside("run", *words)
         assert (refused.returncode, said in refused.stderr) == (Exit.USAGE, True), refused.stderr
     assert marks(made) == []
 
@@ -428,17 +428,17 @@ def test_each_step_waits_for_an_answer_at_a_terminal(made: Workspace) -> None:
 
 
 def test_what_is_unknown_is_done_again_only_where_somebody_says_so(made: Workspace) -> None:
-    made.cli("run", "patch")
+    made.inside("run", "patch")
     marks(made)
     with closing(SqliteJournal(made.state / "journal.sqlite")) as journal:
         run = journal.runs(limit=1)[0].run
-        closed = journal.load(run)[-1].event.data
+        closed: Mapping[str, Any] = journal.load(run)[-1].event.data
         ends = {**closed["targets"], "web2": {"outcome": "unknown", "step": "work", "message": ""}}
         news = Event("settled/1", {**closed, "targets": ends})
         journal.record(run, [news], time="2030-01-01T00:00:00.000000Z")
-    refused = made.cli("run", "--rerun", "unknown", run)
+    refused = made.inside("run", "--rerun", "unknown", run)
     assert refused.returncode == Exit.USAGE
     assert "took effect on web2 is not known" in refused.stderr
     assert marks(made) == []
-    assert made.cli("run", "--rerun", "unknown", run, "--yes").returncode == 0
+    assert made.inside("run", "--rerun", "unknown", run, "--yes").returncode == 0
     assert marks(made) == ["check web2", "go web2", "look web2"]

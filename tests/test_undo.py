@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -383,7 +384,7 @@ def test_what_undoes_is_a_pin_like_any_other():
 
 def test_a_plan_shows_what_undoes_and_where(tmp_path: Path):
     plan = planned(tmp_path, THREE)
-    first = as_json(planning.outline(plan, ACTOR).steps)[0]
+    first: Any = as_json(planning.outline(plan, ACTOR).steps)[0]
     assert first["undo"][0]["path"] == "one/undo"
     assert first["undo"][0]["targets"] == ["web1", "web2", "web3", "web4"]
     assert first["undo"][0]["scripts"][0]["pin"] == "a/unone.sh@1.0.0"

@@ -131,19 +131,19 @@ def test_undo_takes_back_on_real_hosts_what_a_run_did_once(
     made, folder = site(template, tmp_path, hosts(sshd))
     assert made.run("files.yaml")["exit"]["code"] == 0
     assert len(there(folder)) == 4
-    planned = made.cli("undo", "latest", "--plan")
+    planned = made.inside("undo", "latest", "--plan")
     assert planned.stdout.index("two") < planned.stdout.index("one")
     assert len(there(folder)) == 4
     first = newest(made)
-    done = made.cli("undo", "latest", "--yes", "--format", "json")
+    done = made.inside("undo", "latest", "--yes", "--format", "json")
     assert done.returncode == 0, done.stderr
     assert there(folder) == []
     for target in ("web1", "web2"):
         assert log(folder, target)[2:] == [f"drop two-{target}", f"drop one-{target}"]
-    again = made.cli("undo", first, "--yes")
+    again = made.inside("undo", first, "--yes")
     assert again.returncode == Exit.USAGE
     assert f"run {newest(made)} did so" in again.stderr
-    assert made.cli("audit", "verify").returncode == 0
+    assert made.inside("audit", "verify").returncode == 0
 
 
 def newest(made: Workspace) -> str:
@@ -162,28 +162,28 @@ def test_a_halted_run_leaves_nothing_and_its_summary_says_so(here: tuple[Workspa
     path.write_text(path.read_text().replace("steps:", "on_failure: undo\nsteps:", 1))
     for name in ("web1", "web2"):
         (folder / f"fail-{name}").touch()
-    done = made.cli("run", "files")
+    done = made.inside("run", "files")
     assert done.returncode == Exit.FAILED, done.stdout
     assert there(folder) == []
     assert "taken back: 4" in done.stdout
     assert records(made)[-1].event.data["undo"] == {"done": 4}
-    again = made.cli("undo", "latest", "--yes")
+    again = made.inside("undo", "latest", "--yes")
     assert (again.returncode, "did so" in again.stderr) == (Exit.USAGE, True)
 
 
 def test_undo_goes_on_where_an_earlier_one_failed(here: tuple[Workspace, Path]):
     made, folder = here
-    assert made.cli("run", "files").returncode == 0
+    assert made.inside("run", "files").returncode == 0
     first = newest(made)
     (folder / "two-web1").unlink()
-    done = made.cli("undo", first, "--yes")
+    done = made.inside("undo", first, "--yes")
     assert done.returncode == Exit.PARTIAL
     assert there(folder) == []
     (folder / "two-web1").touch()
-    seen = json.loads(made.cli("undo", first, "--plan", "--format", "json").stdout)
+    seen = json.loads(made.inside("undo", first, "--plan", "--format", "json").stdout)
     assert seen["undo"] == [{"step": "two", "target": "web1", "script": "a/drop.sh@1.0.0"}]
     assert len(seen["gone"]) == 3
-    assert made.cli("undo", first, "--yes").returncode == 0
+    assert made.inside("undo", first, "--yes").returncode == 0
     undoing = [one.event for one in records(made, first) if one.event.type == "undoing"]
     assert [event.key for event in undoing] == ["undoing/1", "undoing/2"]
     assert records(made)[0].event.data["origin"] == {"kind": "undo", "run": first}
@@ -191,35 +191,35 @@ def test_undo_goes_on_where_an_earlier_one_failed(here: tuple[Workspace, Path]):
 
 def test_undo_that_makes_no_sense_is_refused(here: tuple[Workspace, Path]):
     made, folder = here
-    made.cli("run", "files")
+    made.inside("run", "files")
     for words, said in (
         (("undo", "latest"), "nobody can be asked"),
         (("undo", "latest", "--yes", "--limit", "web9"), "--limit"),
         (("undo", "01ZZ", "--yes"), "there is no run"),
     ):
-        refused = made.cli(*words)
+        refused = made.inside(*words)
         assert (refused.returncode, said in refused.stderr) == (Exit.USAGE, True), refused.stderr
     assert len(there(folder)) == 4
 
 
 def test_undo_of_an_undo_and_of_a_check_are_refused(here: tuple[Workspace, Path]):
     made, _folder = here
-    made.cli("run", "files", "--check")
-    refused = made.cli("undo", "latest", "--yes")
+    made.inside("run", "files", "--check")
+    refused = made.inside("undo", "latest", "--yes")
     assert (refused.returncode, "only checked" in refused.stderr) == (Exit.USAGE, True)
-    made.cli("run", "files")
-    assert made.cli("undo", "latest", "--yes").returncode == 0
-    refused = made.cli("undo", "latest", "--yes")
+    made.inside("run", "files")
+    assert made.inside("undo", "latest", "--yes").returncode == 0
+    refused = made.inside("undo", "latest", "--yes")
     assert (refused.returncode, "itself undid" in refused.stderr) == (Exit.USAGE, True)
 
 
 def test_undo_on_some_targets_leaves_the_others_for_later(here: tuple[Workspace, Path]):
     made, folder = here
-    made.cli("run", "files")
+    made.inside("run", "files")
     first = newest(made)
-    assert made.cli("undo", first, "--yes", "--limit", "web2").returncode == 0
+    assert made.inside("undo", first, "--yes", "--limit", "web2").returncode == 0
     assert there(folder) == ["one-web1", "two-web1"]
-    assert made.cli("undo", first, "--yes").returncode == 0
+    assert made.inside("undo", first, "--yes").returncode == 0
     assert there(folder) == []
 
 
@@ -227,24 +227,24 @@ def test_a_present_that_differs_is_refused_unless_it_is_undone_as_planned(
     here: tuple[Workspace, Path],
 ):
     made, folder = here
-    made.cli("run", "files")
+    made.inside("run", "files")
     path = made.root / "inventory.yaml"
     path.write_text(path.read_text().replace('"web2": {', '"web2": {"vars": {"a": 1}, ', 1))
-    refused = made.cli("undo", "latest", "--yes")
+    refused = made.inside("undo", "latest", "--yes")
     assert refused.returncode == Exit.MISMATCH, refused.stderr
     assert len(there(folder)) == 4
-    assert made.cli("undo", "latest", "--yes", "--as-planned").returncode == 0
+    assert made.inside("undo", "latest", "--yes", "--as-planned").returncode == 0
     assert there(folder) == []
 
 
 def test_an_open_run_is_not_undone(here: tuple[Workspace, Path]):
     made, _folder = here
-    made.cli("run", "files")
+    made.inside("run", "files")
     run = newest(made)
     with closing(SqliteJournal(made.state / "journal.sqlite")) as journal:
         opened = journal.load(run)[0].event
         journal.record("01ZZZZZZZZZZZZZZZZZZZZZZZZ", [opened], time="2030-01-01T00:00:00.000000Z")
-    refused = made.cli("undo", "01ZZZZZZZZZZZZZZZZZZZZZZZZ", "--yes")
+    refused = made.inside("undo", "01ZZZZZZZZZZZZZZZZZZZZZZZZ", "--yes")
     assert (refused.returncode, "is not over" in refused.stderr) == (Exit.USAGE, True)
 
 
@@ -296,8 +296,8 @@ def test_a_secret_output_that_is_needed_is_missed_before_anything_is_undone(tmp_
         "a/burn.sh.yaml": "parameters: { key: { type: secret } }\ninput: json\n",
     }
     made = Workspace.make(tmp_path, scripts, {"key.yaml": KEY})
-    assert made.cli("run", "key").returncode == 0
-    refused = made.cli("undo", "latest", "--yes")
+    assert made.inside("run", "key").returncode == 0
+    refused = made.inside("undo", "latest", "--yes")
     assert refused.returncode == Exit.INVALID
     assert "make/undo@local: with: key" in refused.stderr
     assert "outputs that hold a secret are not kept" in refused.stderr

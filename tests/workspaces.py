@@ -1,5 +1,7 @@
 """A real workspace on disk: a git repository with released scripts, manifests, inventory, lock."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -7,6 +9,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
+
+from wtsflow.cli.main import main
 
 GIT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -100,6 +105,21 @@ class Workspace:
         process = self.start(*args)
         out, err = process.communicate(timeout=timeout)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def inside(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """The same in this process: much quicker, where nothing is to be killed."""
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+        with (
+            mock.patch.dict(os.environ, self.environment(), clear=True),
+            contextlib.chdir(self.root),
+            open(os.devnull, encoding="utf-8") as nothing,
+            mock.patch.object(sys, "stdin", nothing),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            code = main(args)
+        said = [stream.buffer.getvalue().decode() for stream in (out, err)]
+        return subprocess.CompletedProcess(args, int(code), *said)
 
     def run(self, manifest: str, *args: str) -> dict:
         """The result document of ``wtsflow run --format json``."""
