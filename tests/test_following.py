@@ -81,6 +81,7 @@ class World:
     def __post_init__(self) -> None:
         self.plan = SimpleNamespace(reattach=self.reattach)
         self.asked: list[dict[str, Any]] = []
+        self.markers: list[str] = []
         self.made: list[Played] = []
         self.kept: list[Any] = []
         self.said: list[str] = []
@@ -100,10 +101,12 @@ class World:
 
     def start(self, invocation: RunScript) -> Played:
         self.asked.append({})
+        self.markers.append(invocation.marker)
         return self._next()
 
     def attach(self, invocation: RunScript, **given: float) -> Played:
         self.asked.append(given)
+        self.markers.append(invocation.marker)
         return self._next()
 
     def detached(self, reason: str, until: float) -> None:
@@ -158,10 +161,31 @@ def test_a_beginning_that_nobody_saw_is_looked_for_and_not_repeated() -> None:
     assert [bool(asked) for asked in world.asked] == [False, True], "a second start"
 
 
-def test_what_never_began_is_unreachable_and_safe_to_retry() -> None:
-    world = World([CUT, NotBegun("web: probe.sh never began there")])
+NEVER = NotBegun("web: probe.sh never began there")
+
+
+def test_what_never_began_is_started_once_more_under_another_marker() -> None:
+    """The connection was dead before: a step that follows a cut is not the cut's victim."""
+    world = World([CUT, NEVER, [out(b"it ran"), CUT], [Exited(0)]])
+    follower = world.follower()
+    first = follower.invocation.marker
+    assert follower.begin().exited == Exited(0)
+    assert follower.invocation.marker == following.after(first) != first
+    assert world.markers == [first, first, follower.invocation.marker, follower.invocation.marker]
+    assert world.said == ["detached", "attached", "detached", "attached"]
+
+
+def test_another_process_finds_what_was_started_under_another_marker() -> None:
+    world = World([NEVER, [Exited(0)]], age=9.0)
+    assert world.follower().find().exited == Exited(0)
+    assert world.markers[1] == following.after(world.markers[0])
+
+
+def test_what_never_begins_is_unreachable_and_safe_to_retry() -> None:
+    world = World([CUT, NEVER] * 9)
     with pytest.raises(ConnectError, match=r"no answer for 4\.0 s .*; web: probe\.sh never began"):
         world.follower().begin()
+    assert len({*world.markers}) == following.STARTS
 
 
 @pytest.mark.parametrize("first", [CUT, [out(b"x"), CUT]])
@@ -211,10 +235,10 @@ def test_what_another_process_began_is_followed_from_the_first_byte() -> None:
     assert world.kept == [world.made[-1]]
 
 
-@pytest.mark.parametrize("known", [NotBegun("it never began"), Vanished("it is gone")])
+@pytest.mark.parametrize("known", [NEVER, Vanished("it is gone")])
 def test_what_is_known_of_it_is_told_as_it_is(known: Exception) -> None:
     with pytest.raises(type(known)) as told:
-        World([known], age=5.0).follower().find()
+        World([known] * following.STARTS, age=5.0).follower().find()
     assert told.value is known
 
 

@@ -1,6 +1,7 @@
 """A script is picked up where its output stopped: after a cut, and by another process."""
 
 import hashlib
+import json
 import os
 import pickle
 import shutil
@@ -28,6 +29,7 @@ from tests.contracts.transport import (
     script,
 )
 from tests.peers.sshd import Sshd, require
+from tests.workspaces import Workspace
 from wtsflow.credentials import Chain
 from wtsflow.errors import NotBegun, SessionLost, Vanished
 from wtsflow.model.plan import LOCAL, Target
@@ -86,7 +88,7 @@ def anywhere(request: pytest.FixtureRequest) -> Iterator[Place]:
             yield Place(LOCAL, stack)
         else:
             server = request.getfixturevalue("sshd")
-            yield Place(server.target(), stack)
+            yield Place(server.target(), stack, server)
 
 
 @pytest.fixture
@@ -510,3 +512,71 @@ def test_what_another_account_ran_is_picked_up_by_it(place: Place) -> None:
     assert (seen.stdout, seen.exited) == (b"nobody\nnobody\n", Exited(8))
     execution.recorded()
     assert eventually(lambda: not folders(given.marker))
+
+
+# --- through the command line ---------------------------------------------------------------
+
+HEAD = "wtsflow: 1\nname: peer/again\nversion: 1.0.0\ntitle: T\nowner: ops\n"
+SCRIPTS = {
+    "a/long.sh": (
+        '#!/bin/sh\necho "$WTS_TARGET" >>"$2"\ni=0\n'
+        "while [ $i -lt 20 ]; do echo line $i; i=$((i+1)); sleep 0.1; done\nprintf end\n"
+    ),
+    "a/short.sh": '#!/bin/sh\necho "$WTS_TARGET" >>"$2"\n',
+    "a/sleep.sh": "#!/bin/sh\nsleep 1.5\n",
+}
+LONG = b"".join(b"line %d\n" % n for n in range(20)) + b"end"
+
+
+def workspace(place: Place, folder: Path, steps: str) -> Workspace:
+    hosts: dict[str, object] = {"box": {"transport": "local"}}
+    if place.server:
+        ssh = place.server.settings
+        hosts["box"] = {"host": "127.0.1.1", "port": place.server.port, "ssh": ssh}
+    text = f"{HEAD}targets: {{ box: {{ hosts: [box] }} }}\nsteps:\n{steps}"
+    return Workspace.make(folder, SCRIPTS, {"again.yaml": text}, json.dumps({"hosts": hosts}))
+
+
+def test_a_connection_that_died_between_two_steps_costs_nothing(
+    place: Place, tmp_path: Path
+) -> None:
+    note = tmp_path / "note"
+    steps = f"""  - {{ id: one, script: a/short.sh@1.0.0, target: box, with: {{ note: {note} }} }}
+  - {{ id: idle, script: a/sleep.sh@1.0.0 }}
+  - {{ id: two, script: a/short.sh@1.0.0, target: box, with: {{ note: {note} }} }}
+"""
+    made = workspace(place, tmp_path, steps)
+    process = made.start("run", "manifests/again.yaml", "--format", "jsonl")
+    assert eventually(lambda: note.exists() and note.read_text())
+    time.sleep(0.3)
+    place.cut()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert note.read_text() == "box\nbox\n"
+    ends = [json.loads(line) for line in out.splitlines()]
+    assert [end["subject"] for end in ends if end.get("event") == "finished"] == [
+        "one@box/1",
+        "idle@local/1",
+        "two@box/1",
+    ]
+
+
+def test_a_run_that_was_killed_goes_on_with_the_script_that_still_runs(
+    anywhere: Place, tmp_path: Path
+) -> None:
+    note = tmp_path / "note"
+    steps = f"""  - {{ id: one, script: a/long.sh@1.0.0, target: box, with: {{ note: {note} }} }}
+  - {{ id: two, script: a/short.sh@1.0.0, target: box, with: {{ note: {note} }} }}
+"""
+    made = workspace(anywhere, tmp_path, steps)
+    process = made.start("run", "manifests/again.yaml", start_new_session=True)
+    assert eventually(lambda: note.exists() and note.read_text())
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    resumed = made.cli("resume", "latest")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert note.read_text() == "box\nbox\n", "each ran once"
+    shown = json.loads(made.cli("runs", "show", "latest", "--format", "json").stdout)
+    (kept,) = (step["output"] for step in shown["steps"] if step["path"] == "one")
+    assert (kept["bytes"], kept["sha256"]) == (len(LONG), hashlib.sha256(LONG).hexdigest())
+    assert made.cli("audit", "verify").returncode == 0

@@ -1,8 +1,9 @@
 """Following a script on its target to its end, over connections that go and come again."""
 
+import hashlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from wtsflow.errors import ConnectError, NotBegun, SessionLost, Vanished, WtsflowError
@@ -23,6 +24,15 @@ SHORTEST, LONGEST = 0.5, 10.0
 """Seconds between two tries to reach it: each time twice as many."""
 
 _LOOK = 0.1
+
+
+STARTS = 3
+"""Markers of an attempt at most: the next one is only used where the one before never began."""
+
+
+def after(marker: str) -> str:
+    """The marker that comes after this one."""
+    return hashlib.sha256(marker.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,40 +59,67 @@ class Follower:
         self._received = {"stdout": 0, "stderr": 0}
         self._limit = self._since + self.task.deadline + SLACK
         self._caught_up = True
+        self._outages = 0
 
     def begin(self) -> End:
-        """Start it and follow it. Raises ConnectError when nothing ran, else SessionLost."""
+        """Start it and follow it. Raises ConnectError when nothing ran, else SessionLost.
+
+        A connection may turn out to be dead only when it is to be used. What then never began is
+        started once more under another marker: the target refuses the first one for ever.
+        """
+        return self._follow(self._first(self._start))
+
+    def find(self) -> End:
+        """Follow what another process started. Raises NotBegun, Vanished, ConnectError."""
+        return self._follow(self._first(self._look_for))
+
+    def _first(self, contact: Callable[[], Execution]) -> Execution:
+        """The execution under the first marker that is not one of those that never began."""
+        for left in reversed(range(STARTS)):
+            try:
+                return contact()
+            except NotBegun:
+                if not left:
+                    raise
+            self.invocation = replace(self.invocation, marker=after(self.invocation.marker))
+        raise AssertionError("nothing was tried")
+
+    def _start(self) -> Execution:
         try:
             execution = self.tools.session(self.target).start(self.invocation)
         except Vanished:
             raise
         except SessionLost as lost:
-            execution = self._again(lost)
-        return self._follow(execution)
+            self._outages += 1
+            return self._again(lost)
+        if self._outages:
+            self.tools.attached()
+        return execution
 
-    def find(self) -> End:
-        """Follow what another process started. Raises NotBegun, Vanished, ConnectError."""
+    def _look_for(self) -> Execution:
         try:
-            execution = self._attach()
+            return self._attach()
         except (NotBegun, Vanished):
             raise
         except (ConnectError, SessionLost) as error:
-            execution = self._again(error)
-        return self._follow(execution)
+            return self._again(error)
 
     def _follow(self, execution: Execution) -> End:
-        while True:
-            try:
-                end = self._watch(execution)
-                self.tools.keep(execution)
-                return end
-            except Vanished:
-                raise
-            except SessionLost as error:
-                lost = error
-            finally:
-                execution.close()
-            execution = self._again(lost)
+        while isinstance(end := self._until(execution), SessionLost):
+            execution = self._again(end)
+        self.tools.keep(execution)
+        return end
+
+    def _until(self, execution: Execution) -> End | SessionLost:
+        """Watch it to its end, or to where the connection goes."""
+        try:
+            return self._watch(execution)
+        except Vanished:
+            raise
+        except SessionLost as lost:
+            return lost
+        finally:
+            execution.close()
 
     def _watch(self, execution: Execution) -> End:
         """Iterate to the end; ask it to stop when it is cancelled or our own clock says so."""
