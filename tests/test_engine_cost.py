@@ -15,12 +15,13 @@ from tests.simulation import Simulation
 from wtsflow.engine import decide
 from wtsflow.engine.crew import Crew
 from wtsflow.engine.manner import Manner
+from wtsflow.engine.runner import Runner
 from wtsflow.engine.scope import Ends
 from wtsflow.errors import JournalError
 from wtsflow.files import OpenLock, file_lock
 from wtsflow.journals.batch import Wish
 from wtsflow.journals.sqlite import SqliteJournal
-from wtsflow.model.record import Event, Record
+from wtsflow.model.record import Event, Line, Record
 from wtsflow.ports import Exited
 
 TIME = "2026-11-21T12:00:00.000000Z"
@@ -59,6 +60,14 @@ def watch(runner) -> Watched:
     return watched
 
 
+def end(runner: Runner) -> None:
+    runner.parts.journal.close()  # type: ignore[attr-defined]
+
+
+def keys(seen: Sequence[Record | Line]) -> list[str]:
+    return [one.event.key for one in seen if isinstance(one, Record)]
+
+
 # --- durable writes ---------------------------------------------------------------------------
 
 
@@ -69,15 +78,15 @@ def test_a_step_after_another_costs_one_write_to_each_of_journal_and_log(tmp_pat
     runner.go({})
     writes = Counter(what for what, _ in watched.said)
     assert writes == {"journal": count + 2, "audit": count + 2}
-    for (first, keys), (then, again) in zip(watched.said[::2], watched.said[1::2], strict=True):
+    for (first, these), (then, those) in zip(watched.said[::2], watched.said[1::2], strict=True):
         assert (first, then) == ("journal", "audit")
-        assert keys == again
+        assert these == those
     assert watched.said[0][1] == ["opened"]
     for number in range(1, count):
         expected = [f"finished/step{number}@local/1", f"started/step{number + 1}@local/1"]
         assert watched.said[2 + 2 * number][1] == expected
     assert watched.said[-1][1] == [f"finished/step{count}@local/1", "closed"]
-    runner.parts.journal.close()
+    end(runner)
 
 
 def test_what_is_begun_at_once_is_written_at_once(tmp_path: Path):
@@ -86,7 +95,7 @@ def test_what_is_begun_at_once_is_written_at_once(tmp_path: Path):
     watched = watch(runner)
     runner.go({})
     assert watched.said[2] == ("journal", [f"started/step1@web{n + 1}/1" for n in range(40)])
-    runner.parts.journal.close()
+    end(runner)
 
 
 def test_an_end_is_written_though_others_of_the_step_still_run(tmp_path: Path):
@@ -103,13 +112,11 @@ def test_an_end_is_written_though_others_of_the_step_still_run(tmp_path: Path):
     running = threading.Thread(target=runner.go, args=({},))
     running.start()
     try:
-        wait_for(
-            lambda: "finished/step1@web1/1" in [getattr(one, "event", one).key for one in seen]
-        )
+        wait_for(lambda: "finished/step1@web1/1" in keys(seen))
     finally:
         goes_on.set()
         running.join(30)
-    runner.parts.journal.close()
+    end(runner)
 
 
 def test_an_execution_is_told_of_its_record_when_that_is_on_the_disk(tmp_path: Path):
@@ -129,14 +136,17 @@ def test_an_execution_is_told_of_its_record_when_that_is_on_the_disk(tmp_path: P
             return session
 
     recorded: list[str] = []
-    log = Log()
-    log.append = lambda records: recorded.extend(one.event.key for one in records)
-    runner, _ = make(tmp_path, chain(3), Told(), machines={}, audit=log)
+
+    class Noting(Log):
+        def append(self, records):
+            recorded.extend(one.event.key for one in records)
+
+    runner, _ = make(tmp_path, chain(3), Told(), machines={}, audit=Noting())
     runner.go({})
     assert len(told) == 3
-    for number, keys in enumerate(told, 1):
-        assert f"finished/step{number}@local/1" in keys
-    runner.parts.journal.close()
+    for number, before in enumerate(told, 1):
+        assert f"finished/step{number}@local/1" in before
+    end(runner)
 
 
 def test_who_is_asked_about_a_step_is_asked_when_the_end_before_it_is_written(tmp_path: Path):
@@ -144,13 +154,13 @@ def test_who_is_asked_about_a_step_is_asked_when_the_end_before_it_is_written(tm
     asked: list[list[str]] = []
 
     def confirm(task):
-        asked.append([one.event.key for one in seen if isinstance(one, Record)])
+        asked.append(keys(seen))
         return True
 
     runner._manner = Manner(confirm=confirm)
     runner.go({})
-    assert [keys[-1] for keys in asked] == ["opened", "finished/step1@local/1"]
-    runner.parts.journal.close()
+    assert [before[-1] for before in asked] == ["opened", "finished/step1@local/1"]
+    end(runner)
 
 
 # --- the writing of many threads --------------------------------------------------------------
@@ -176,7 +186,8 @@ def asking(journal: SqliteJournal, number: int, problems: dict[int, str]) -> thr
 
 def test_who_comes_while_another_writes_shares_the_next_transaction(tmp_path: Path):
     journal = SqliteJournal(tmp_path / "journal.sqlite")
-    written, problems = commits(journal), {}
+    written = commits(journal)
+    problems: dict[int, str] = {}
     with journal._lock:  # as if one wrote just now
         threads = [asking(journal, number, problems) for number in range(20)]
         wait_for(lambda: len(journal._wishes) == 20)
@@ -191,7 +202,8 @@ def test_a_thread_that_is_stopped_while_it_writes_for_others_leaves_none_waiting
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     journal = SqliteJournal(tmp_path / "journal.sqlite")
-    write, problems = journal._write_together, {}
+    write = journal._write_together
+    problems: dict[int, str] = {}
 
     def stopped(wishes):
         monkeypatch.setattr(journal, "_write_together", write)
@@ -278,13 +290,20 @@ def test_a_thread_is_kept_for_the_next_task():
 
 def test_as_many_threads_work_as_there_are_tasks_at_once_and_all_go():
     crew, gate = Crew(), threading.Barrier(8)
-    before = threading.active_count()
+    threads: list[threading.Thread] = []
+
+    def work() -> None:
+        threads.append(threading.current_thread())
+        gate.wait(30)
+
     for number in range(7):
-        crew.spawn(gate.wait, f"task {number}")
+        crew.spawn(work, f"task {number}")
     gate.wait(30)
-    assert crew._size == 7
+    assert len(set(threads)) == crew._size == 7
     crew.close()
-    wait_for(lambda: threading.active_count() == before)
+    for thread in threads:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
 
 
 # --- deciding ---------------------------------------------------------------------------------
@@ -362,7 +381,7 @@ def grown(folder: Path, count: int) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-        runner.parts.journal.close()
+        end(runner)
 
 
 class Forgetful(list):
