@@ -249,15 +249,61 @@ def test_what_could_not_be_kept_is_not_hidden(place: Place, once: Callable[[str]
     assert seen.exited.missing == "of stdout only the first 64 MiB were kept for us"
 
 
+def relays(given: RunScript) -> list[int]:
+    """What stands between a script's output and the connection."""
+    (folder,) = (Path(path) for path in folders(given.marker) if path.endswith(".d"))
+    supervisor = (folder / "self").read_text().split()[0]
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            words = path.read_text().split()
+            if words[1] == "(cat)" and words[3] == supervisor:
+                found.append(int(words[0]))
+    return found
+
+
+@pytest.mark.parametrize("name", ["dash", "bash", "busybox"])
+def test_every_shell_picks_up_what_another_one_left(
+    name: str, place: Place, tmp_path: Path
+) -> None:
+    program = shutil.which(name)
+    if program is None:
+        pytest.skip(f"{name} is not installed")
+    shell = tmp_path / "sh"
+    shell.symlink_to(program)
+    there = Place(
+        replace(place.target, settings={**place.target.settings, "shell": str(shell)}),
+        place.stack,
+        place.server,
+    )
+    given = script(f"cat; {LINES}; printf 'an end'; echo '1' >$WTS_OUTPUT; exit 5", stdin=b"in\n")
+    seen = Seen()
+    execution = there.connect().start(given)
+    assert seen.read(execution, lambda so_far: len(so_far.stdout) > 20)
+    place.cut()
+    assert not seen.read(execution)
+    assert seen.read(seen.attach(there.connect(), given))
+    lines = b"".join(b"line %d\n" % n for n in range(30))
+    assert seen.stdout == b"in\n" + lines + b"an end"
+    assert seen.stderr == lines.replace(b"line", b"err")
+    assert seen.exited == Exited(5, output=b"1\n")
+
+
+def test_a_daemon_does_not_read_the_next_ones_input(anywhere: Place, tmp_path: Path) -> None:
+    session, stolen = anywhere.connect(), tmp_path / "stolen"
+    thief = f"exec 3<&0; setsid cat <&3 >{stolen} & echo on"
+    assert run(session, thief, stdin=b"mine\n").stdout == b"on\n"
+    assert run(session, "sleep 0.5; cat", stdin=b"yours\n").stdout == b"yours\n"
+    assert b"yours" not in stolen.read_bytes()
+
+
 def test_a_reader_who_was_too_slow_gets_the_rest_all_the_same(anywhere: Place) -> None:
     """The target gives up waiting for who does not read; the same iteration goes on."""
     session = anywhere.connect()
     given = script("i=0; while [ $i -lt 70 ]; do echo line $i; i=$((i+1)); sleep 0.1; done; exit 3")
     execution = session.start(given)
     first = next(outputs(execution)).data
-    (folder,) = (Path(path) for path in folders(given.marker) if path.endswith(".d"))
-    relays = [int(pid) for pid in (folder / "self").read_text().split()[2:]]
-    os.kill(relays[0], signal.SIGKILL)
+    os.kill(relays(given)[0], signal.SIGKILL)
     done = finish(execution)
     assert first + done.stdout == b"".join(b"line %d\n" % n for n in range(70))
     assert done.exited == Exited(3)

@@ -3,7 +3,7 @@
 
 # Whether the supervisor of a task lives: the process of its number, if that is as old.
 lives() {
-  read -r x y r q <"$home/self" && alive "$x" && [ "${born:--}" = "$y" ]
+  read -r x y <"$home/self" && alive "$x" && [ "${born:--}" = "$y" ]
 }
 
 # How many seconds this machine, or this container, has been up.
@@ -49,7 +49,7 @@ attach() {
   elif [ ! -O "$home/self" ]; then
     record refused gone folder
   elif [ "$boot" = "$when" ] || over; then
-    [ "$boot" != "$when" ] || { lives && kill -KILL "$r" "$q"; }
+    printf "" >"$home/cut"
     theirs=$1
     follow "$3" "$4"
   else
@@ -90,6 +90,7 @@ follow() {
     fi
     first=
     k=$((k+1))
+    [ "$((k%8))" -gt 0 ] || record beat || leave
     if [ -z "$last" ]; then
       if [ "$told" ] || [ "$k" -lt 50 ]; then nap; else sleep 1; fi
     fi

@@ -244,11 +244,12 @@ class SupervisedSession:
         return Supervisor(wire, account, token_urlsafe(12))
 
     def _begin(self, helper: Supervisor, job: RunScript, command: bytes) -> None:
+        used = not helper.fresh
         try:
             helper.send(command)
             helper.answer("go", self._patience, self.monotonic, both=True)
         except Ended as end:
-            if end.lost:
+            if end.lost or used:
                 raise SessionLost(
                     f"{self.place}: {end.reason} while {job.name} was begun",
                     cure="look on the target whether it ran before running it again",

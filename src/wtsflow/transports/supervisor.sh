@@ -119,7 +119,7 @@ settle() {
     if [ "$b" ] && [ -d "$b" ] && [ -w "$b" ]; then
       if mkdir -m 700 "$b/wtsflow-$1.d" "$b/wtsflow-$1.d/bin"; then
         d=$b/wtsflow-$1.d
-        if mkfifo "$d/o" "$d/e" "$d/i" "$d/ro" "$d/re" && echo >"$d/job"; then
+        if mkfifo "$d/o" "$d/e" "$d/ro" "$d/re" && echo >"$d/job"; then
           if [ "$(($$%16))" = 0 ]; then
             for f in "$b"/wtsflow-*.d; do
               [ "$f" = "$d" ] || old=1
@@ -148,7 +148,7 @@ relay() {
   q=$!
   booted
   birth $$
-  echo "$$ ${born:--} $r $q" >"$d/self"
+  echo "$$ ${born:--}" >"$d/self"
   patrol </dev/null 3<&- &
   patrol=$!
   exec >"$d/ro" 4>"$d/re"
@@ -255,16 +255,18 @@ patrol() {
     { read -r n deadline ticks p; IFS= read -r m; } <"$d/job"
     [ "$n" = "$seen" ] || k=0 seen=$n
     k=$((k+1))
+    [ "$((k%720))" -gt 0 ] || touch "$d"
     alive $$ || { [ "$p" ] && alive "$p" && [ ! -e "$d/late$n" ]; } || exit
     [ "$severed" ] || pulse
     [ "$deadline" = 0 ] || [ "$((k*5-5))" -lt "$deadline" ] || [ -e "$d/late$n" ] || overdue
   done
 }
 
-# A beat that has not come through within a round, or a relay that is gone: the reader is told to
-# ask for the rest, as soon as it listens. What goes beyond what is kept waits for the reader.
+# A beat that has not come through within a round, a relay that is gone, or somebody else who reads
+# now: the first reader is told to ask for the rest, as soon as it listens. What goes beyond what is
+# kept waits for the reader.
 pulse() {
-  if alive "$r" && alive "$q"; then
+  if [ ! -e "$d/cut" ] && alive "$r" && alive "$q"; then
     [ "$n" ] || { beat=; return; }
     if [ -z "$beat" ] || [ -s "$d/beat" ]; then
       printf "" >"$d/beat"
@@ -277,6 +279,7 @@ pulse() {
     done
   fi
   severed=1
+  printf "" >"$d/cut"
   kill -KILL $beat "$r" "$q"
   severed &
 }
@@ -309,9 +312,10 @@ keep() {
 # The input, whose end is only shown to the script when all of it has come: a script that was given
 # a part of it is ended.
 feed() {
-  exec >"$d/i"
+  for h in /proc/self/task/*; do h=${h##*/}; done
+  [ "$h" != "*" ] || h=$(sh -c "$(printf "echo \044PPID")")
   head -c "$stdin" <&3 &
-  echo $! >"$d/head"
+  echo "$h $!" >"$d/head"
   wait $! || { echo . >"$d/head"; exit; }
   if IFS= read -r l <&3; then
     echo . >"$d/head"
@@ -340,7 +344,7 @@ launch() {
 
 run() {
   id=$1 script=$2 size=$3 sum=$4 deadline=$5 ticks=$6 variables=$7 before=$8 after=$9 stdin=${10}
-  n=$((n+1)) p= s= itself= h=.
+  n=$((n+1)) p= s= itself=
   [ "$before" -gt "$variables" ] || itself=1
   value
   m=$v
@@ -383,9 +387,7 @@ run() {
   u=$!
   if [ "$stdin" -gt 0 ]; then
     echo . >"$d/head"
-    feed 4>&- &
-    h=$!
-    launch "$variables" "$@" <"$d/i" &
+    feed 4>&- | launch "$variables" "$@" &
   else
     launch "$variables" "$@" </dev/null &
   fi
@@ -402,10 +404,7 @@ run() {
     wait "$p"
     code=$?
   done
-  if [ "$h" != . ]; then
-    read -r f <"$d/head"
-    [ "$f" = . ] || kill -KILL "$h" "$f"
-  fi
+  [ "$stdin" = 0 ] || { read -r h f <"$d/head" && [ "$f" ] && kill -KILL "$h" "$f"; }
   echo >"$d/job"
   late=0 stop= k=0
   if [ "$deadline" -lt 60 ]; then
@@ -462,6 +461,17 @@ among() {
   read -r x p t u <"$home/pids" && [ "$x" = "$turn" ] || { p=; return 1; }
 }
 
+# Ends who reads a stream, if it is still that process.
+ends() {
+  l=tee.$home
+  [ ! -d /proc/self ] || { l=; read -r l <"/proc/$1/cmdline"; }
+  case $l in
+    tee*"$home"*)
+      kill -KILL "$1" ;;
+  esac
+  :
+}
+
 record hello
 printf "\036%s hello\012" "$token"
 while read -r x verb a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 <&3; do
@@ -479,7 +489,7 @@ while read -r x verb a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 <&3; do
     drain)
       x=
       reach "$a1" && read -r x <"$home/done"
-      [ "$x" = "$turn" ] || { among && kill -KILL "$t" "$u"; }
+      [ "$x" = "$turn" ] || { among && ends "$t" && ends "$u"; }
       p=
       record drained ;;
     attach)
@@ -494,6 +504,7 @@ while read -r x verb a1 a2 a3 a4 a5 a6 a7 a8 a9 a10 <&3; do
         theirs=
       else
         kept= marks=${marks:+$marks:}$mine
+        [ ! -e "$d/cut" ] || leave
       fi ;;
   esac
 done
