@@ -257,7 +257,8 @@ class _Walker:
             if target
             else replace(frame.on(step.target), names={**frame.names, "failure": said})
         )
-        inner = replace(inner, lost=frozenset(), deadline=float("inf"))
+        limit = _closing(self.names) if self.final else float("inf")
+        inner = replace(inner, lost=frozenset(), deadline=limit)
         after = self.sequence(handler.steps, inner, fresh=True)
         if not after.done:
             return PENDING

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from wtsflow.errors import Exit
 from wtsflow.model.plan import Plan
 from wtsflow.model.record import Event, Result, Task
 from wtsflow.model.script import PinnedScript
@@ -55,6 +56,18 @@ def lost(task: Task, result: Result) -> Event:
 def again(task: Task, why: str, *, begun: bool) -> Event:
     """An attempt is to be followed by another; ``begun`` False: it never was one."""
     return Event(f"again/{task.name}", {**named(task), "begun": begun, "why": why})
+
+
+def numbered(event: Event, outages: Mapping[str, int]) -> Event:
+    """What befell a task's connection, with which time it went: a resumed run counts on."""
+    number = outages.get(event.subject, 0) + (event.type == "detached")
+    return Event(f"{event.key}/{number}", event.data)
+
+
+def stopping(reason: str, code: Exit, level: int, left: int) -> Event:
+    """A wish to end is heeded; ``left``: how often the run was let go of before it was made."""
+    data: dict[str, Json] = {"reason": reason, "exit": code.label, "level": int(level)}
+    return Event(f"stopping/{int(level)}" + (f"/{left}" if left else ""), data)
 
 
 def _ended(task: Task, result: Result) -> dict[str, Json]:

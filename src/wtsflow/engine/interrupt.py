@@ -24,8 +24,8 @@ class Level(IntEnum):
 class Interrupt:
     """Ask a run to end: from a signal handler or another thread, any number of times.
 
-    ``hurry`` (seconds, None: no hurry) is how long after the first wish the run lets go of what
-    has not ended by then: whoever sends SIGTERM kills soon.
+    ``hurry`` (seconds, None: no hurry) is how long after it was said the run lets go of what has
+    not ended by then: whoever sends SIGTERM kills soon.
     """
 
     exit: Exit | None = None

@@ -23,7 +23,7 @@ Show: TypeAlias = Callable[[list[Line]], None]
 """Hands lines to the run's thread; blocks while it is behind."""
 
 Note: TypeAlias = Callable[[Event], None]
-"""Hands an event to the run's thread, which records it."""
+"""Hands an event to the run's thread, which numbers and records it."""
 
 
 @dataclass(slots=True)
@@ -154,7 +154,6 @@ class TaskTools:
         self._streams: dict[str, tuple[StreamRedactor, LineSplitter]] = {}
         self._spool: Spool | None = None
         self._session: tuple[Target, Session] | None = None
-        self._outages = 0
         self.kept: list[Execution] = []
         """Executions that are to be told when the task's end has been recorded."""
 
@@ -180,7 +179,6 @@ class TaskTools:
 
     def detached(self, reason: str, until: float) -> None:
         self.drop_session()
-        self._outages += 1
         wall = self.clock.now() + until - self.clock.monotonic()
         data: dict[str, Json] = {"reason": reason, "until_ms": round(wall * 1000)}
         self._note("detached", data)
@@ -191,7 +189,7 @@ class TaskTools:
     def _note(self, what: str, data: Mapping[str, Json]) -> None:
         task = self._task
         facts = {"path": task.path, "target": task.target, "attempt": task.attempt, **data}
-        self._workshop.note(Event(f"{what}/{task.name}/{self._outages}", facts))
+        self._workshop.note(Event(f"{what}/{task.name}", facts))
 
     def keep(self, execution: Execution) -> None:
         self.kept.append(execution)

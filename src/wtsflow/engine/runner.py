@@ -72,7 +72,7 @@ class Runner:
         self._confirmed: dict[str, bool] = {}
         self._forgotten = False
         self._known = 0
-        self._looked = self._wished = 0.0
+        self._looked = self._hurried = 0.0
         concealed = Concealed()
         for value in values.values():
             if isinstance(value, Secret):
@@ -198,7 +198,7 @@ class Runner:
         ended: list[Ended] = []
         for one in self._inbox.take(patience):
             if isinstance(one, Event):
-                happened.append(one)
+                self._book.note([events.numbered(one, self.state.outages)])
             else:
                 self._cancels.pop(one.task.name, None)
                 ended.append(one)
@@ -275,9 +275,11 @@ class Runner:
             self._attach(Task(path, target, attempt.number, step, attempt.deadline, age))
 
     def _settling(self) -> bool:
-        """Wait for the truth about a closed run. False: all that can be known is."""
-        self._heed()
-        if self._cancels and level_of(self.state.stopping) < Level.DETACH:
+        """Wait for the truth about a closed run. False: all that can be known is.
+
+        Whoever wishes that this ends waits no longer: the run's own end stays as it was.
+        """
+        if self._cancels and not self._interrupt.level:
             self._receive(1.0)
             return True
         if self.state.counts["finished"] + self.state.counts["again"] > self._known:
@@ -340,24 +342,21 @@ class Runner:
         wish = self._interrupt
         if wish.exit is None:
             return True
-        now = self.parts.clock.monotonic()
-        self._wished = self._wished or now
-        if wish.hurry is not None and now - self._wished > wish.hurry:
-            wish.level = Level.DETACH
+        if wish.hurry is not None:
+            now = self.parts.clock.monotonic()
+            self._hurried = self._hurried or now
+            if now - self._hurried > wish.hurry:
+                wish.level = Level.DETACH
         if wish.level > level_of(self.state.stopping):
-            data: dict[str, Json] = {
-                "reason": wish.reason,
-                "exit": wish.exit.label,
-                "level": int(wish.level),
-            }
-            self._publish([Event(f"stopping/{int(wish.level)}", data)])
+            left = self.state.counts["left"]
+            self._publish([events.stopping(wish.reason, wish.exit, wish.level, left)])
             if wish.level == Level.STOP:
                 for cancel in self._cancels.values():
                     cancel.set()
         if wish.level < Level.DETACH:
             return True
-        left: dict[str, Json] = {"reason": wish.reason, "exit": wish.exit.label}
-        self._publish([Event(f"left/{self.state.counts['left'] + 1}", left)])
+        data: dict[str, Json] = {"reason": wish.reason, "exit": wish.exit.label}
+        self._publish([Event(f"left/{self.state.counts['left'] + 1}", data)])
         return False
 
     def _give_up(self) -> None:

@@ -74,6 +74,8 @@ class State:
     waited: dict[str, float] = field(default_factory=dict)
     stopping: Mapping[str, Json] | None = None
     """The wish to end that is heeded, with its ``level``."""
+    cut_short: bool = False
+    """It came before ``finally``: some of the run's own steps may never be done."""
     cancel: Mapping[str, Json] | None = None
     """The wish of another process that the run ends."""
     closed: Mapping[str, Json] | None = None
@@ -83,6 +85,8 @@ class State:
     """How many events of each type there were."""
     events: int = 0
     """How many there were."""
+    outages: Counter[str] = field(default_factory=Counter)
+    """How often the connection to a running task went, by its name."""
     numbers: dict[str, int] = field(default_factory=dict)
     """``path@target`` → the number of its next attempt, where earlier ones never began."""
     uncounted: Counter[str] = field(default_factory=Counter)
@@ -123,6 +127,8 @@ class State:
                 self.waiting[event.subject] = float(str(event.data["until_ms"])) / 1000
             case "waited":
                 self.waited[event.subject] = at
+            case "detached":
+                self.outages[event.subject.rpartition("/")[0]] += 1
             case _:
                 self._turn(event)
 
@@ -132,6 +138,8 @@ class State:
             case "cancel":
                 self.cancel = event.data
             case "stopping":
+                if self.stopping is None:
+                    self.cut_short = "finally" not in self.begun()
                 self.stopping = event.data
             case "left":
                 self.left = True
@@ -143,11 +151,14 @@ class State:
     def _resume(self) -> None:
         """Rule 1: who lets go of a run and resumes it wants the rest; a wish to end it stands.
 
-        Rule 2: the time of a group that nothing is recorded of begins anew.
+        Rule 2: a run that was told to end, and came to ``finally``, only does that to its end.
+        Rule 3: the time of a group that nothing is recorded of begins anew.
         """
-        if self.left:
-            self.stopping, self.left = None, False
         begun = self.begun()
+        if self.left:
+            ending = self.cut_short and "finally" in begun
+            self.stopping = {**(self.stopping or {}), "level": 1} if ending else None
+            self.left = False
         self.entered = {path: at for path, at in self.entered.items() if path in begun}
 
     def _start(self, event: Event, at: float) -> None:

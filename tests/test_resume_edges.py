@@ -1,0 +1,189 @@
+"""Where several things befall one run: wishes to end it, handlers, changes, and other processes."""
+
+import threading
+
+from tests.scripted import wait_for
+from tests.test_resume import TWO, Site, cut_one, hang, raising
+from wtsflow.engine.interrupt import Interrupt, Level
+from wtsflow.errors import Exit, Vanished
+from wtsflow.model.record import Event, Outcome, Result
+
+LAST = TWO + "finally: [ { id: last, script: a/last.sh@1.0.0 } ]\n"
+
+
+def good(task, tools):
+    return Result(Outcome.SUCCESS)
+
+
+def heeded(site, level):
+    """Wait until a wish of this level is written down."""
+    wait_for(lambda: any(r.event.data.get("level") == level for r in tuple(site.seen)))
+
+
+def let_go(site):
+    """A run whose first process was asked three times to end, and let go of its first step."""
+    interrupt, release = Interrupt(), threading.Event()
+
+    def begin(task, tools):
+        for level in (1, 2, 3):
+            interrupt(Exit.INTERRUPTED, "Ctrl-C")
+            heeded(site, level)
+        release.wait(10)
+        return Result(Outcome.SUCCESS)
+
+    site.verb.begin = begin
+    state = site.go(interrupt=interrupt)
+    release.set()
+    assert (state.closed, state.left) == (None, True)
+    site.verb.begin = good
+    site.verb.performed.clear()
+
+
+def test_a_wish_to_end_is_heeded_again_after_a_run_was_let_go_of(tmp_path):
+    site = Site(tmp_path, targets=1)
+    let_go(site)
+    interrupt = Interrupt()
+
+    def found(task, tools):
+        interrupt(Exit.INTERRUPTED, "Ctrl-C", Level.STOP)
+        return hang(task, tools)
+
+    site.verb.found = found
+    state = site.resume(interrupt=interrupt)
+    assert site.verb.performed == []
+    assert state.closed["exit"]["name"] == "interrupted"
+
+
+def test_a_run_that_was_let_go_of_can_be_cancelled(tmp_path):
+    site = Site(tmp_path, targets=1)
+    let_go(site)
+    site.write(Event("cancel/1", {"by": "alice", "level": 1}))
+    state = site.resume()
+    assert site.verb.attached == ["one@web1/1"]
+    assert site.verb.performed == []
+    assert state.closed["exit"]["name"] == "cancelled"
+
+
+def test_what_was_stopped_is_not_gone_on_with_behind_its_finally(tmp_path):
+    site, interrupt = Site(tmp_path, text=LAST, targets=1), Interrupt()
+    release = threading.Event()
+
+    def begin(task, tools):
+        if task.path.startswith("finally"):
+            interrupt(Exit.INTERRUPTED, "Ctrl-C", Level.DETACH)
+            release.wait(10)
+            return Result(Outcome.SUCCESS)
+        interrupt(Exit.INTERRUPTED, "Ctrl-C")
+        return Result(Outcome.SUCCESS)
+
+    site.verb.begin = begin
+    site.go(interrupt=interrupt)
+    release.set()
+    assert site.recorded()[-1] == "left/1"
+    site.verb.performed.clear()
+    state = site.resume()
+    assert site.verb.attached == ["finally/last@local/1"]
+    assert site.verb.performed == []
+    assert state.closed["exit"]["name"] == "interrupted"
+
+
+def test_a_run_that_was_let_go_of_in_its_finally_ends_as_its_steps_did(tmp_path):
+    site, interrupt = Site(tmp_path, text=LAST, targets=1), Interrupt()
+    release = threading.Event()
+
+    def begin(task, tools):
+        if task.path.startswith("finally"):
+            interrupt(Exit.INTERRUPTED, "Ctrl-C", Level.DETACH)
+            release.wait(10)
+        return Result(Outcome.SUCCESS)
+
+    site.verb.begin = begin
+    site.go(interrupt=interrupt)
+    release.set()
+    assert site.recorded()[-1] == "left/1"
+    assert site.resume().closed["exit"]["name"] == "success"
+
+
+def test_a_handler_in_finally_of_a_stopped_run_has_no_more_time_than_finally(tmp_path):
+    handler = "on_failure: { steps: [ { id: mend, script: a/mend.sh@1.0.0 } ] }"
+    site = Site(tmp_path, text=LAST.replace("id: last,", f"id: last, {handler},"), targets=1)
+    interrupt, limits = Interrupt(), {}
+
+    def begin(task, tools):
+        limits[task.path.rpartition("/")[2]] = task.deadline
+        if task.path == "one":
+            interrupt(Exit.INTERRUPTED, "Ctrl-C", Level.STOP)
+            return hang(task, tools)
+        return Result(Outcome.FAILED)
+
+    site.verb.begin = begin
+    site.go(interrupt=interrupt)
+    assert 290 <= limits["last"] <= 300
+    assert 290 <= limits["mend"] <= 300
+
+
+def test_the_hurry_of_sigterm_begins_with_sigterm(tmp_path):
+    site, interrupt = Site(tmp_path, targets=1), Interrupt()
+    now = site.clock.monotonic
+    later = [0.0]
+    site.clock.monotonic = lambda: now() + later[0]
+
+    def begin(task, tools):
+        interrupt(Exit.INTERRUPTED, "Ctrl-C")
+        heeded(site, 1)
+        later[0] = 60.0
+        interrupt(Exit.TERMINATED, "SIGTERM", Level.STOP, 15.0)
+        return hang(task, tools)
+
+    site.verb.begin = begin
+    state = site.go(interrupt=interrupt)
+    assert site.data("finished/one@web1/1")["outcome"] == "cancelled"
+    assert state.closed["exit"]["name"] == "interrupted"
+
+
+UNKNOWN = Vanished("web1 was rebooted", cure="look there")
+
+
+def unknown(tmp_path):
+    """A run that is over, and of whose first step nobody knows how it ended."""
+    site = cut_one(tmp_path)
+    site.verb.found = raising(UNKNOWN)
+    assert site.resume().closed["exit"]["name"] == "unknown"
+    return site
+
+
+def test_who_no_longer_waits_for_the_truth_does_not_change_it(tmp_path):
+    site, interrupt = unknown(tmp_path), Interrupt()
+    release = threading.Event()
+
+    def found(task, tools):
+        interrupt(Exit.INTERRUPTED, "Ctrl-C")
+        release.wait(10)
+        return Result(Outcome.SUCCESS)
+
+    site.verb.found = found
+    state = site.resume(interrupt=interrupt)
+    release.set()
+    assert state.closed["exit"]["name"] == "unknown"
+    assert not any(key.startswith("stopping") for key in site.recorded())
+    site.verb.found = lambda task, tools: Result(Outcome.FAILED, "exit code 3", 3)
+    assert site.resume().closed["exit"]["name"] == "failed"
+
+
+def test_a_connection_lost_in_two_processes_is_recorded_twice(tmp_path):
+    site = cut_one(tmp_path)
+    site.write(Event("detached/one@web1/1/1", {"reason": "cut", "until_ms": 1}))
+
+    def found(task, tools):
+        tools.detached("cut again", tools.clock.monotonic() + 5)
+        tools.attached()
+        tools.detached("and again", tools.clock.monotonic() + 5)
+        tools.attached()
+        return Result(Outcome.SUCCESS)
+
+    site.verb.found = found
+    site.resume()
+    told = [key for key in site.recorded() if key.startswith(("detached", "attached"))]
+    assert [key.replace("one@web1/1/", "") for key in told] == [
+        "detached/1", "detached/2", "attached/2", "detached/3", "attached/3"
+    ]  # fmt: skip
