@@ -1,12 +1,21 @@
 """Where several things befall one run: wishes to end it, handlers, changes, and other processes."""
 
 import threading
+from contextlib import closing
+
+import pytest
 
 from tests.scripted import wait_for
 from tests.test_resume import TWO, Site, cut_one, hang, raising
+from tests.test_resume_cli import HEAD
+from tests.workspaces import Workspace
+from wtsflow import reopening
+from wtsflow.app import App
 from wtsflow.engine.interrupt import Interrupt, Level
-from wtsflow.errors import Exit, Vanished
+from wtsflow.errors import DeniedError, Exit, PlanMismatch, Vanished
+from wtsflow.model.plan import Actor
 from wtsflow.model.record import Event, Outcome, Result
+from wtsflow.workspace import Workspace as Folder
 
 LAST = TWO + "finally: [ { id: last, script: a/last.sh@1.0.0 } ]\n"
 
@@ -139,6 +148,27 @@ def test_the_hurry_of_sigterm_begins_with_sigterm(tmp_path):
     state = site.go(interrupt=interrupt)
     assert site.data("finished/one@web1/1")["outcome"] == "cancelled"
     assert state.closed["exit"]["name"] == "interrupted"
+
+
+def test_what_is_allowed_no_more_is_denied_although_the_plan_does_not_fit_either(tmp_path):
+    mine = HEAD.format(name="case") + "require: [ { that: actor.name != 'eve', else: 'Not you.' } ]"
+    mine += "\ntargets: { all: { group: web } }\nsteps:\n  - wait: 1h\n"
+    mine += "  - { script: a.sh@1.0.0, target: all }\n"
+    hosts = "hosts: { here: { transport: local } }\ngroups: { web: { hosts: [here] } }\n"
+    site = Workspace.make(tmp_path, {"a.sh": "#!/bin/sh\n"}, {"case.yaml": mine}, hosts)
+    site.environ["WTSFLOW_PARK"] = "1s"
+    assert site.cli("run", "manifests/case.yaml").returncode == 10
+    site.write("inventory.yaml", "hosts: {}\n")
+    app = App(Folder.find(site.root), site.state, tmp_path / "cache")
+    app.__dict__["actor"] = Actor("eve", "1")
+    with closing(app):
+        run = app.journal.runs()[0].run
+        with pytest.raises(DeniedError, match="Not you"):
+            reopening.reopened(app, run, lambda plan: plan.inputs, as_planned=True)
+        app.__dict__["actor"] = Actor("adam", "2")
+        with pytest.raises(PlanMismatch, match="web"):
+            reopening.reopened(app, run, lambda plan: plan.inputs)
+        assert reopening.reopened(app, run, lambda plan: plan.inputs, as_planned=True).plan
 
 
 UNKNOWN = Vanished("web1 was rebooted", cure="look there")

@@ -41,17 +41,30 @@ def reopened(
     old, actor = frozen(app, run)
     app.enter(old.environment)
     given = answer(old)
-    values = planning.bind(old.workflow, given)
-    try:
-        new = app.plan(old.workflow, given, inventories=inventories, **planning.terms(old))
-        different = (*_edited(old), *planning.differences(old, new.plan))
-    except (InvalidError, MismatchError) as error:
-        different = (error.message,)
+    values, different = replanned(app, old, given, inventories)
+    different = (*_edited(old), *different)
     if different and not as_planned:
         raise PlanMismatch(
             different, cure="look at them; --as-planned goes on with what was planned"
         )
     return Prepared(old, values, actor)
+
+
+def replanned(
+    app: "App", old: Plan, given: Mapping[str, Json], inventories: Sequence[Path]
+) -> tuple[Mapping[str, Json], tuple[str, ...]]:
+    """The values of a plan's inputs, and what is planned otherwise now, as lines fit to print.
+
+    Permission is asked for what is planned now; where that cannot be planned, for what was.
+    Raises DeniedError, PlanError.
+    """
+    values = planning.bind(old.workflow, given)
+    try:
+        new = app.plan(old.workflow, given, inventories=inventories, **planning.terms(old))
+    except (InvalidError, MismatchError) as error:
+        planning.permit(old, values, app.actor)
+        return values, (error.message,)
+    return values, planning.differences(old, new.plan)
 
 
 def to_end(app: "App", run: str) -> Prepared:

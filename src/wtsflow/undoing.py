@@ -11,15 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wtsflow import planning, reopening
+from wtsflow import reopening
 from wtsflow.engine.replay import replay
 from wtsflow.engine.scope import Names
 from wtsflow.engine.state import Attempt, State
 from wtsflow.engine.undo import Deed, Doubt, chosen, deeds
 from wtsflow.errors import (
     BusyError,
-    InvalidError,
-    MismatchError,
     PlanError,
     PlanMismatch,
     UsageError,
@@ -103,16 +101,9 @@ def _held_against_present(
     """
     from wtsflow.runs import Prepared
 
-    try:
-        new = app.plan(old.workflow, given, inventories=asked.inventories, **planning.terms(old))
-        different = planning.differences(old, new.plan)
-        values = new.values
-    except (InvalidError, MismatchError) as error:
-        different, values = (error.message,), planning.bind(old.workflow, given)
+    values, different = reopening.replanned(app, old, given, asked.inventories)
     if different and not asked.as_planned:
-        raise PlanMismatch(
-            tuple(different), cure="look at them; --as-planned undoes it as it was planned"
-        )
+        raise PlanMismatch(different, cure="look at them; --as-planned undoes it as it was planned")
     return Prepared(old, values, app.actor)
 
 

@@ -7,7 +7,7 @@ from wtsflow.planning.freeze import differences, freeze, thaw
 from wtsflow.planning.opening import opening
 from wtsflow.planning.outline import Node, Outline, outline
 from wtsflow.planning.partial import Part, passed
-from wtsflow.planning.resolve import resolve, terms
+from wtsflow.planning.resolve import permit, resolve, terms
 from wtsflow.planning.undone import Undone, undone
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "opening",
     "outline",
     "passed",
+    "permit",
     "resolve",
     "terms",
     "thaw",

@@ -91,6 +91,14 @@ def resolve(
     return plan
 
 
+def permit(plan: Plan, inputs: Mapping[str, Json], actor: Actor) -> None:
+    """Ask again whether what was planned may be done, by ``actor``; ``inputs`` with their secrets.
+
+    Raises DeniedError with the author's sentence, PlanError where a requirement has no value.
+    """
+    _require(plan.workflow, known_names(inputs, plan.targets, plan.ticket, actor))
+
+
 def _refuse_ticketless(workflow: Workflow, ticket: str) -> None:
     if workflow.needs_ticket and not ticket:
         raise PlanError(
