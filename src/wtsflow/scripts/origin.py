@@ -2,13 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from wtsflow.errors import BusyError, ConfigError, PinMismatch, PlanError
 from wtsflow.files import file_lock
 from wtsflow.model.text import shown
+from wtsflow.scripts import heads
 from wtsflow.scripts.address import Address
 from wtsflow.scripts.git import Git, GitFailed, Missing, Ref, Rejected
 from wtsflow.scripts.pin import Version
@@ -59,19 +60,22 @@ class Origin:
     @cached_property
     def git(self) -> Git:
         """The repository, opened. Raises ConfigError when there is none."""
-        if self.where.folder is None:
-            if not self._stamp.exists():
-                self.fetch()
-            return Git(self.mirror, self.settings)
-        return Git(_top(self.where.folder), self.settings)
+        if self.where.folder is None and not self._stamp.exists():
+            self.fetch()
+        return Git(self.folder, self.settings)
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the repository is. Raises ConfigError when a folder is in none."""
+        return self.mirror if self.where.folder is None else _top(self.where.folder)
 
     @cached_property
     def prefix(self) -> str:
         """The folder inside the repository that pins' paths start from: ``scripts/`` or empty."""
         folder = self.where.folder
-        if folder is None or folder == self.git.folder:
+        if folder is None or folder == self.folder:
             return ""
-        return folder.relative_to(self.git.folder).as_posix() + "/"
+        return folder.relative_to(self.folder).as_posix() + "/"
 
     # --- reading ------------------------------------------------------------------------
 
@@ -111,15 +115,25 @@ class Origin:
 
     def newest(self, path: str) -> bytes | None:
         """A file of the default branch, or None."""
-        git = self.git
         names = (DEFAULT,) if self.where.url else ("refs/remotes/origin/HEAD", "HEAD")
+        kept, at = heads.Kept(self.cache / "newest"), heads.commit(self.folder, *names)
+        known = kept.get(at, self.prefix + path) if at else None
+        if known is None:
+            found, content = self._newest(path, names)
+            if at and found == at:
+                kept.put(at, self.prefix + path, content)
+            return content
+        return known[0]
+
+    def _newest(self, path: str, names: Sequence[str]) -> tuple[str, bytes | None]:
+        git = self.git
         for name in names:
             try:
                 commit = git.read(f"{name}^{{commit}}")[0]
             except Missing:
                 continue
-            return self.file(commit, path)
-        return None
+            return commit, self.file(commit, path)
+        return "", None
 
     # --- the mirror ---------------------------------------------------------------------
 

@@ -53,18 +53,19 @@ class Store:
         sha256 = digest(data)
         if self.get(sha256) is None:
             with suppress(OSError):
-                self._write(Path(self._file(sha256)), data)
+                write(Path(self._file(sha256)), data)
         return sha256
 
-    @staticmethod
-    def _write(file: Path, data: bytes) -> None:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent)
-        try:
-            with os.fdopen(handle, "wb") as target:
-                target.write(data)
-            Path(name).replace(file)
-        except BaseException:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise
+
+def write(file: Path, data: bytes) -> None:
+    """Make a file, its folders too, whole or not at all. Raises OSError."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=file.parent)
+    try:
+        with os.fdopen(handle, "wb") as target:
+            target.write(data)
+        Path(name).replace(file)
+    except BaseException:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise
