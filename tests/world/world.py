@@ -32,10 +32,13 @@ from wtsflow.model.script import Interface
 from wtsflow.model.values import Json
 from wtsflow.ports import RunScript
 from wtsflow.verbs import VERBS
+from wtsflow.verbs.following import after
 
 RUN = "RUN"
 TROUBLE = 90.0
 """Seconds in which the world is unkind; after that everything works, so that a run can end."""
+MARKERS = 30
+"""Of an attempt, at most."""
 INPUTS: Mapping[str, Json] = {"n": 5, "names": ["a", "web1", "a"]}
 
 
@@ -278,15 +281,30 @@ class World:
         return [one for one in self.disk.facts if one.run == RUN]
 
     def effects(self) -> Counter[str]:
-        """How often each attempt took effect: by its marker."""
+        """How often each attempt took effect: by its first marker, whichever it ran under."""
+        first = {
+            name: marker(one.event.subject)
+            for one in self.records
+            if one.event.type == "started"
+            for name in chain(marker(one.event.subject))
+        }
         return Counter(
-            marker for machine in self.machines.values() for _, marker in machine.effects
+            first.get(name, name)
+            for machine in self.machines.values()
+            for _, name in machine.effects
         )
 
 
 def marker(task: str) -> str:
     """How an attempt is called on its target."""
     return hashlib.sha256(f"{RUN}/{task}".encode()).hexdigest()[:32]
+
+
+def chain(name: str) -> Iterator[str]:
+    """An attempt's markers: what a dead connection kept from beginning begins under the next."""
+    for _ in range(MARKERS):
+        yield name
+        name = after(name)
 
 
 def void(_value: object) -> None:
