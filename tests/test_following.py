@@ -33,9 +33,10 @@ class Clock:
     """Jumps on demand; else it is the machine's."""
 
     ahead = 0.0
+    slept = 0.0
 
     def now(self) -> float:
-        return 1_800_000_000.0
+        return 1_800_000_000.0 + self.slept
 
     def monotonic(self) -> float:
         return time.monotonic() + self.ahead
@@ -274,6 +275,18 @@ def test_a_target_that_keeps_no_time_is_stopped_by_ours_also_after_a_cut() -> No
     world.plays = [[CUT], [Idle(), later, Idle(), Exited(0)]]
     end = world.follower(deadline=1.0).begin()
     assert (end.late, end.exited.stop) == (True, Stop.CONFIRMED)
+
+
+def test_the_time_in_which_this_machine_slept_is_counted_too() -> None:
+    """Else a target that was rebooted meanwhile would seem to be up for longer than that."""
+    world = World([])
+
+    def sleep() -> None:
+        world.clock.slept += 7200
+
+    world.plays = [[sleep, CUT], [Exited(0)]]
+    world.follower().begin()
+    assert world.asked[-1]["age"] >= 7200
 
 
 def test_our_clock_stands_still_while_we_are_too_slow_to_read() -> None:

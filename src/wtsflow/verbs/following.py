@@ -56,6 +56,7 @@ class Follower:
 
     def __post_init__(self) -> None:
         self._since = self.tools.clock.monotonic() - self.task.age
+        self._began = self.tools.clock.now() - self.task.age
         self._received = {"stdout": 0, "stderr": 0}
         self._limit = self._since + self.task.deadline + SLACK
         self._caught_up = True
@@ -159,12 +160,21 @@ class Follower:
     def _attach(self) -> Execution:
         execution = self.tools.session(self.target).attach(
             self.invocation,
-            age=self.tools.clock.monotonic() - self._since,
+            age=self._age(),
             stdout=self._received["stdout"],
             stderr=self._received["stderr"],
         )
         self._caught_up = False
         return execution
+
+    def _age(self) -> float:
+        """Seconds since it was started, by the clock that says more.
+
+        One does not count the time in which this machine slept, the other may be set back. Who
+        says too little could take a target that was rebooted meanwhile for one that was not.
+        """
+        clock = self.tools.clock
+        return max(clock.monotonic() - self._since, clock.now() - self._began)
 
     def _again(self, lost: WtsflowError) -> Execution:
         """Reach the target again and pick the script up there, as long as that is worth it."""
