@@ -1,12 +1,15 @@
 """Taking back what was done: which steps, in which order, on which targets; and what is left."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
+from tests.author import BAD, Author, Drawn
 from tests.planned import ACTOR, Scripts, planned, workflow
 from tests.simulation import Simulation
 from wtsflow import planning
@@ -399,3 +402,71 @@ def test_a_plan_that_undoes_is_frozen_and_claims_only_what_it_touches(tmp_path: 
     assert plan.digest != planned(tmp_path, THREE).digest
     assert [claim.name for claim in planning.claims(plan, ACTOR)] == ["web2"]
     assert planning.opening(plan, ACTOR, {})["targets"] == ["web2"]
+
+
+# --- any workflow -----------------------------------------------------------------------------
+
+
+def with_undo(text: str, data: st.DataObject) -> str:
+    """``text`` with some of its steps undone; ``finally`` is not."""
+    main, end, last = text.partition("finally:\n")
+    script = re.compile(r"^( *)(?:- )?script: a/a\.sh@1\.0\.0$", re.MULTILINE)
+
+    def more(found: re.Match[str]) -> str:
+        how = data.draw(st.sampled_from(("", "a/u.sh@1.0.0", "a/u.sh@1.0.0")))
+        return found[0] + (f"\n{found[1]}undo: {how}" if how else "")
+
+    main = script.sub(more, main)
+    ending = "on_failure: undo\n" if "undo:" in main else ""
+    return ending + main + end + last
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.data())
+def test_in_any_workflow_what_is_taken_back_succeeded_and_goes_backwards_once(data):
+    text = with_undo(Author(Drawn(data)).manifest(), data)
+    said: dict[str, tuple[str, float]] = {}
+
+    def says(task: Task):
+        if task.name not in said:
+            bad = data.draw(st.integers(0, 3)) == 0
+            outcome = data.draw(st.sampled_from(BAD)) if bad else "success"
+            said[task.name] = outcome, float(data.draw(st.integers(0, 4)))
+        outcome, seconds = said[task.name]
+        return outcome, {}, min(seconds, task.deadline)
+
+    done = Simulation(
+        text,
+        says,
+        {"web": data.draw(st.integers(1, 3)), "db": 1},
+        inputs={"n": 5, "names": ["a", "web1", "b"]},
+        parallel=data.draw(st.integers(1, 6)),
+        stop_at=data.draw(st.none() | st.floats(1000, 1040)),
+        disk=0.001,
+    ).run()
+
+    back = undone(done)
+    assert len(back) == len(set(back)), "twice"
+    known = {deed.name: deed.attempt for deed in deeds(done.scope)}
+    place = {key: index for index, key in enumerate(done.keys)}
+    for name in back:
+        assert known[name].outcome == "success"
+    for one in back:
+        for other in back:
+            if known[other].first > known[one].last:
+                ended, began = place[f"finished/{other}/1"], place[f"started/{one}/1"]
+                assert ended < began, f"{one} before {other}"
+    for name in back:
+        target = name.rpartition("@")[2]
+        for other, attempt in known.items():
+            if other.endswith(f"@{target}") and attempt.outcome == "unknown":
+                assert attempt.last < known[name].last, f"{name} under {other}"
+    if done.verdict.exit is Exit.SUCCESS:
+        assert not back
+    if any(said[f"{name}/1"][0] != "success" for name in back):
+        assert done.verdict.exit in (Exit.FAILED, Exit.UNKNOWN, Exit.INTERRUPTED)
+    times = [record.time for record in done.records]
+    whole = [n for n in range(1, len(times)) if times[n] != times[n - 1]]
+    again = done.resumed(data.draw(st.sampled_from(whole)))
+    assert again.keys == done.keys
+    assert again.verdict == done.verdict
