@@ -58,7 +58,7 @@ KINDS: Mapping[str, Kind] = {
             "stop": "`confirmed`, `unconfirmed`, or null where nothing was to be stopped",
             "outputs": "named values for later steps; secrets masked",
             "output": "of the kept output: SHA-256, bytes, bytes kept, truncated, redactions, tail",
-            "changes": "what the script announced: state (`change`, `same`, `unknown`), count, list",
+            "changes": "what it announced: state (`change`, `same`, `unknown`), count, list",
             "duration_ms": "whole milliseconds",
         },
     ),
@@ -121,7 +121,7 @@ KINDS: Mapping[str, Kind] = {
     "looped": Kind(
         "looped/<path>",
         "when a `for_each` begins: nothing changes its list any more",
-        {"items": "the items"},
+        {"items": "what its items are called in the paths below it"},
     ),
     "cancel": Kind(
         "cancel/<n>",

@@ -229,7 +229,7 @@ def test_a_check_whose_output_is_not_whole_calls_nothing_good(
 
 
 def test_a_check_that_was_lost_is_done_again(tmp_path: Path) -> None:
-    ends = iter([[SessionLost("the connection went")], said("UNCHANGED")("", None)])  # type: ignore[arg-type]
+    ends = iter([[SessionLost("the connection went")], said("UNCHANGED")("", None)])
     ran = checking(tmp_path, ONE, lambda _target, _invocation: next(ends))
     assert ran.data("again/one@local/1")["why"] == "a check changes nothing"
     assert ran.data("finished/one@local/2")["changes"] == {"state": "same", "count": 0}

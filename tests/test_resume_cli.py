@@ -71,7 +71,8 @@ class Case:
         return self.log.read_text() if self.log.exists() else ""
 
     def listed(self) -> dict:
-        return json.loads(self.site.cli("runs", "list", "--format", "json").stdout)["runs"][0]
+        found = json.loads(self.site.cli("runs", "list", "--format", "json").stdout)
+        return dict(found["runs"][0])
 
     def recorded(self) -> list[str]:
         with SqliteJournal(self.site.state / "journal.sqlite") as journal:

@@ -42,7 +42,7 @@ VARIABLES = (
     ("WTSFLOW_CLOSING", "limit of 'finally' in a run that was stopped"),
     ("WTSFLOW_PARK", "a longer wait lets the process end"),
     ("WTSFLOW_ENV", "like --env: the environment of the workspace"),
-    ("WTSFLOW_WAIT", "like --wait: how long locked targets are waited for"),
+    ("WTSFLOW_WAIT", "like --wait: time to wait for locked targets"),
     ("WTSFLOW_INPUT_<NAME>", "value of an input; also of a secret one"),
     ("WTSFLOW_DEBUG", "1: show the traceback of an internal error"),
 )
@@ -52,6 +52,7 @@ FORMATS = (
     ("wtsflow.run/1", "run, apply, runs show, runs watch"),
     ("wtsflow.event/1", "run, apply, runs watch --format jsonl"),
     ("wtsflow.cancelled/1", "cancel"),
+    ("wtsflow.resumed/1", "resume --due"),
     ("wtsflow.runs/1", "runs list"),
     ("wtsflow.locks/1", "locks"),
     ("wtsflow.schedules/1", "schedules list"),
@@ -76,6 +77,11 @@ FORMATS = (
     ("wtsflow.target/1", "inventory show"),
     ("wtsflow.environments/1", "env list"),
     ("wtsflow.contrast/1", "env diff"),
+    ("wtsflow.state/1", "state path, state check"),
+    ("wtsflow.backup/1", "state backup; in the archive, what it holds"),
+    ("wtsflow.restored/1", "state restore"),
+    ("wtsflow.pruned/1", "state prune"),
+    ("wtsflow.doctor/1", "doctor"),
     ("wtsflow.config/1", "config show"),
 )
 
