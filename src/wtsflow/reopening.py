@@ -15,7 +15,7 @@ from wtsflow.engine.interrupt import Level
 from wtsflow.errors import InvalidError, MismatchError, PlanMismatch, UsageError
 from wtsflow.files import held
 from wtsflow.model.plan import Actor, Plan
-from wtsflow.model.record import Event
+from wtsflow.model.record import Event, Record
 from wtsflow.model.values import Json
 from wtsflow.model.workflow import Type
 from wtsflow.runs import Prepared, driver
@@ -106,12 +106,15 @@ def cancel(app: "App", run: str, reason: str = "", level: Level = Level.STOP) ->
 
     Raises UsageError for a run that is over.
     """
-    records = app.journal.load(run)
-    if not records or any(record.event.key == "closed" for record in records):
-        raise UsageError(f"run {run} is over", cure=f"see: wtsflow runs show {run}")
-    number = 1 + sum(record.event.type == "cancel" for record in records)
     time = datetime.fromtimestamp(app.clock.now(), UTC).isoformat(timespec="microseconds")
     data: dict[str, Json] = {"by": app.actor.name, "reason": reason, "level": int(level)}
-    wish = Event(f"cancel/{number}", data)
-    app.audit.append(app.journal.record(run, [wish], time=time.replace("+00:00", "Z")))
+    written: list[Record] = []
+    while not written:  # else somebody else took the number just now
+        records = app.journal.load(run)
+        if not records or any(record.event.key == "closed" for record in records):
+            raise UsageError(f"run {run} is over", cure=f"see: wtsflow runs show {run}")
+        number = 1 + sum(record.event.type == "cancel" for record in records)
+        wish = Event(f"cancel/{number}", data)
+        written = app.journal.record(run, [wish], time=time.replace("+00:00", "Z"))
+    app.audit.append(written)
     return held(driver(app.state, run))

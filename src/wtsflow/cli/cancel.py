@@ -13,10 +13,11 @@ from wtsflow.cli.kept import driven as performed, find_run, mapping
 from wtsflow.cli.performing import Driving, OnUnknown, RunFormat, driven
 from wtsflow.cli.request import closing_on_error, opened
 from wtsflow.engine.interrupt import Level
-from wtsflow.errors import Exit
+from wtsflow.errors import BusyError, Exit
 
 if TYPE_CHECKING:
     from wtsflow.app import App
+    from wtsflow.model.record import Event
     from wtsflow.model.values import Json
 
 POLL = 0.2
@@ -58,8 +59,12 @@ def command(
             app.close()
             _say(name, {}, format_)
             return
-        if not (alive and _ended(app, name)):
-            _take_over(app, name, Driving(RunFormat(_shown(format_)), settings.park))
+        while not (alive and _ended(app, name)):
+            try:
+                _take_over(app, name, Driving(RunFormat(_shown(format_)), settings.park))
+                break
+            except BusyError:  # somebody resumed it just then, and sees the wish
+                alive = True
         said = _result(app, name)
         app.close()
     _say(name, said, format_)
@@ -99,12 +104,17 @@ def _result(app: "App", run: str) -> "dict[str, Json]":
     """How it ended, and whether all that was stopped is known to have stopped."""
     records = app.journal.load(run)
     closed = next((one.event.data for one in records if one.event.key == "closed"), {})
-    ends = [one.event for one in records if one.event.type in ("finished", "lost")]
+    known: dict[str, Event] = {}
+    for event in (one.event for one in records):
+        if event.type in ("started", "finished", "lost"):
+            known[event.subject] = event
+        elif event.type == "again" and not event.data.get("begun"):
+            known.pop(event.subject, None)
     unsure = sorted(
         {
-            str(end.data.get("target"))
-            for end in ends
-            if end.type == "lost" or end.data.get("stop") == "unconfirmed"
+            str(last.data.get("target"))
+            for last in known.values()
+            if last.type != "finished" or last.data.get("stop") == "unconfirmed"
         }
     )
     return {
