@@ -125,6 +125,8 @@ def _judge(
     said: OnUnknown, watcher: Subscriber | None, interrupt: Interrupt
 ) -> Callable[[Task, str], Answer]:
     """Whom to ask about what cannot be known; where nobody can be asked, its target stops."""
+    if said is OnUnknown.ATTACH:
+        return _once_more()
     if said is not OnUnknown.ASK:
         return lambda _task, _reason: Answer(said)
     ask = getattr(watcher, "ask", None)
@@ -142,6 +144,19 @@ def _judge(
         return Answer(word)
 
     return asked
+
+
+def _once_more() -> Callable[[Task, str], Answer]:
+    """Look for each attempt once more, and no more often than that."""
+    looked: set[str] = set()
+
+    def answer(task: Task, _reason: str) -> Answer:
+        if task.name in looked:
+            return Answer.STOP
+        looked.add(task.name)
+        return Answer.ATTACH
+
+    return answer
 
 
 def _stepping(watcher: Subscriber | None, interrupt: Interrupt) -> Callable[[Task], bool]:
