@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from wtsflow import reopening
 from wtsflow.cli import options
-from wtsflow.cli.common import frame, note, out, stop
-from wtsflow.cli.kept import find_run, mapping
+from wtsflow.cli.common import document, frame, note, out, stop, write
+from wtsflow.cli.kept import find_run
 from wtsflow.cli.performing import Driving, OnUnknown, RunFormat, driven, stop_with
 from wtsflow.cli.request import Request, closing_on_error, given_again, opened
 from wtsflow.errors import BusyError, Exit, UsageError, WtsflowError
+from wtsflow.model.terminal import visible
 from wtsflow.model.text import listed
 
 if TYPE_CHECKING:
@@ -128,14 +129,16 @@ def _is_end(record: "Record") -> bool:
     return record.event.type in ("lost", "finished", "again")
 
 
-def _due(app: "App", asked: Request, how: Driving, *, as_planned: bool) -> None:
+def _due(app: "App", asked: Request, how: Driving, *, as_planned: bool) -> NoReturn:
     """Resume every run that is due, one after another; leave with the first bad exit code.
 
     A run that another process drives by now is passed over: cron may call this every minute.
     """
-    exits: list[Exit] = []
+    told: list[_Told] = []
     for summary in app.journal.due(app.clock.now()):
         run = summary.run
+        if app.journal.find(run, limit=1)[0].standing != "parked":
+            continue
         try:
             again = _reopened(app, run, asked, as_planned=as_planned)
             finished = driven(
@@ -150,17 +153,46 @@ def _due(app: "App", asked: Request, how: Driving, *, as_planned: bool) -> None:
         except BusyError:
             continue
         except WtsflowError as error:
-            note(f"{run}: {error.message}" + (f"; {error.cure}" if error.cure else ""))
-            exits.append(error.exit)
+            said = f"{error.message}; {error.cure}" if error.cure else error.message
+            told.append(_Told(run, summary.workflow, error.exit, said))
+            write(frame().stderr, visible(f"{run}: {said}"))
             continue
-        exits.append(finished.exit)
-        _summarise(run, summary.workflow, finished.exit)
-        if mapping(finished.state.stopping):
+        told.append(_Told(run, summary.workflow, finished.exit))
+        if how.format is RunFormat.TEXT:
+            _summarise(told[-1])
+        if finished.exit in (Exit.INTERRUPTED, Exit.TERMINATED):
             break
-    stop(next((code for code in exits if code not in (Exit.SUCCESS, Exit.WAITING)), Exit.SUCCESS))
+    bad = next((one.exit for one in told if one.exit not in _WELL), Exit.SUCCESS)
+    if how.format is RunFormat.JSON:
+        runs = [one.facts for one in told]
+        document({"schema": "wtsflow.resumed/1", "runs": runs, "exit": _exit(bad)})
+    stop(bad)
 
 
-def _summarise(run: str, workflow: str, code: Exit) -> None:
+_WELL = frozenset({Exit.SUCCESS, Exit.WAITING})
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What became of a run that was due; ``message`` where it could not be gone on with."""
+
+    run: str
+    workflow: str
+    exit: Exit
+    message: str = ""
+
+    @property
+    def facts(self) -> "dict[str, Json]":
+        """As it stands in the document."""
+        facts: dict[str, Json] = {"run": self.run, "workflow": self.workflow}
+        return {**facts, "exit": _exit(self.exit), "message": self.message}
+
+
+def _exit(code: Exit) -> "dict[str, Json]":
+    return {"code": int(code), "name": code.label}
+
+
+def _summarise(told: _Told) -> None:
     """One line for a run that was gone on with."""
-    if not frame().quiet or code not in (Exit.SUCCESS, Exit.WAITING):
-        out(f"{run} {workflow}: {code.label} (exit {int(code)})")
+    if not frame().quiet or told.exit not in _WELL:
+        out(f"{told.run} {told.workflow}: {told.exit.label} (exit {int(told.exit)})")
