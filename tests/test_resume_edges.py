@@ -1,20 +1,31 @@
 """Where several things befall one run: wishes to end it, handlers, changes, and other processes."""
 
+import json
 import threading
 from contextlib import closing
+from pathlib import Path
+from shutil import copyfile
+from types import SimpleNamespace
 
 import pytest
 
 from tests.scripted import wait_for
-from tests.test_resume import TWO, Site, cut_one, hang, raising
-from tests.test_resume_cli import HEAD
+from tests.test_resume import TIME, TWO, Site, cut_one, hang, raising
+from tests.test_resume_cli import HEAD, POSIX, Case
 from tests.workspaces import Workspace
 from wtsflow import reopening
 from wtsflow.app import App
+from wtsflow.cli.cancel import _result
+from wtsflow.cli.performing import OnUnknown, _judge
+from wtsflow.clock import SystemClock
 from wtsflow.engine.interrupt import Interrupt, Level
+from wtsflow.engine.manner import Manner
 from wtsflow.errors import DeniedError, Exit, PlanMismatch, Vanished
+from wtsflow.files import file_lock
+from wtsflow.journals.sqlite import SqliteJournal
 from wtsflow.model.plan import Actor
 from wtsflow.model.record import Event, Outcome, Result
+from wtsflow.runs import driver
 from wtsflow.workspace import Workspace as Folder
 
 LAST = TWO + "finally: [ { id: last, script: a/last.sh@1.0.0 } ]\n"
@@ -217,3 +228,131 @@ def test_a_connection_lost_in_two_processes_is_recorded_twice(tmp_path):
     assert [key.replace("one@web1/1/", "") for key in told] == [
         "detached/1", "detached/2", "attached/2", "detached/3", "attached/3"
     ]  # fmt: skip
+
+
+def test_to_look_once_more_is_to_look_once_more(tmp_path):
+    site = cut_one(tmp_path)
+    site.verb.found = raising(UNKNOWN)
+    judge = _judge(OnUnknown.ATTACH, None, Interrupt())
+    state = site.resume(manner=Manner(unknown=judge))
+    assert site.verb.attached == ["one@web1/1"] * 2
+    assert state.closed["exit"]["name"] == "unknown"
+
+
+# --- other processes --------------------------------------------------------------------------
+
+WAITS = "steps:\n  - wait: 1h\n  - { script: quick.sh@1.0.0 }\n"
+
+
+def parked(tmp_path, text=WAITS):
+    case = Case(tmp_path, text)
+    case.site.environ["WTSFLOW_PARK"] = "1s"
+    assert case.site.cli("run", "manifests/case.yaml").returncode == 10
+    return case
+
+
+def test_two_who_cancel_at_once_are_both_written_down(tmp_path, monkeypatch):
+    case = parked(tmp_path)
+    app = App(Folder.find(case.site.root), case.site.state, tmp_path / "cache")
+    with closing(app):
+        run = app.journal.runs()[0].run
+        known = app.journal.load(run)
+        reopening.cancel(app, run, "gently", Level.FINISH)
+        stale = iter([known])
+        load = app.journal.load
+        monkeypatch.setattr(app.journal, "load", lambda name: next(stale, None) or load(name))
+        reopening.cancel(app, run, "now", Level.STOP)
+        said = [one.event.data["reason"] for one in load(run) if one.event.type == "cancel"]
+    assert said == ["gently", "now"]
+
+
+def test_a_cancel_waits_for_who_resumes_the_run_just_then(tmp_path, monkeypatch):
+    case = parked(tmp_path)
+    with SqliteJournal(case.site.state / "journal.sqlite") as journal:
+        path = driver(case.site.state, journal.runs()[0].run)
+    real, taken, over = reopening.cancel, threading.Event(), threading.Event()
+
+    def resume():
+        with file_lock(path, 5):
+            taken.set()
+            over.wait(1)
+
+    def cancel(*args):
+        alive = real(*args)
+        threading.Thread(target=resume).start()
+        taken.wait(10)
+        return alive
+
+    monkeypatch.setattr(reopening, "cancel", cancel)
+    monkeypatch.setattr("wtsflow.app.DRIVER", 0.1)
+    done = case.site.inside("cancel", "latest")
+    assert done.returncode == 0, done.stderr
+    assert "cancelled; nothing of it is left" in done.stdout
+
+
+def test_what_was_lost_for_a_while_and_then_stopped_is_known_to_have_stopped(tmp_path):
+    site = cut_one(tmp_path)
+    site.verb.found = raising(UNKNOWN)
+    site.resume()
+    with closing(site.journal()) as journal:
+        app = SimpleNamespace(journal=journal)
+        assert _result(app, "R")["unconfirmed"] == ["web1"]
+        site.verb.found = good
+        site.resume()
+        assert _result(app, "R")["unconfirmed"] == []
+
+
+def test_due_runs_are_told_of_in_one_document_and_one_that_cannot_go_on_stops_none(tmp_path):
+    case = parked(tmp_path, WAITS.replace("1h", "2s"))
+    assert case.site.cli("run", "manifests/case.yaml").returncode == 10
+    with SqliteJournal(case.site.state / "journal.sqlite") as journal:
+        second, first = (one.run for one in journal.runs())
+        wait_for(lambda: len(journal.due(SystemClock().now())) == 2)
+        journal.record(first, [Event("cancel/1", {"by": "ann", "level": 2})], time=TIME)
+    done = case.site.inside("resume", "--due", "--format", "json")
+    said = json.loads(done.stdout)
+    assert [(one["run"], one["exit"]["name"]) for one in said["runs"]] == [
+        (first, "cancelled"),
+        (second, "success"),
+    ]
+    assert (done.returncode, said["exit"]["code"]) == (8, 8)
+
+
+def test_a_due_run_that_is_refused_is_told_of_although_it_is_quiet(tmp_path):
+    case = parked(tmp_path, WAITS.replace("1h", "2s"))
+    with SqliteJournal(case.site.state / "journal.sqlite") as journal:
+        wait_for(lambda: bool(journal.due(SystemClock().now())))
+    case.site.write("manifests/case.yaml", "other: 1\n")
+    done = case.site.inside("--quiet", "resume", "--due")
+    assert done.returncode == 6
+    assert "the manifest manifests/case.yaml changed" in done.stderr
+
+
+def limited():
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+
+
+@POSIX
+def test_scripts_that_cannot_be_kept_begin_nothing(tmp_path):
+    text = HEAD.format(name="case") + "steps: [ { script: big.sh@1.0.0 } ]\n"
+    big = "#!/bin/sh\n" + "# much\n" * 100_000
+    site = Workspace.make(tmp_path, {"big.sh": big}, {"case.yaml": text})
+    process = site.start("run", "manifests/case.yaml", preexec_fn=limited)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 74, err
+    assert "cannot be kept" in err
+
+
+@POSIX
+def test_a_run_of_an_older_version_that_cannot_be_read_is_refused_with_one_message(tmp_path):
+    case = Case(tmp_path)
+    case.site.state.mkdir(mode=0o700, exist_ok=True)
+    old = Path(__file__).with_name("journals") / "v1" / "three-runs.sqlite"
+    copyfile(old, case.site.state / "journal.sqlite")
+    (case.site.state / "journal.sqlite").chmod(0o600)
+    for command in ("resume", "cancel"):
+        done = case.site.inside(command, "01JOPEN0000000000000000000")
+        assert done.returncode in (2, 3), done.stderr
+        assert "defect" not in done.stderr

@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
-from wtsflow.files import private_file, private_folder
+from wtsflow.errors import RecordError
+from wtsflow.files import private_file, private_folder, sync_folder
 from wtsflow.model.script import PinnedScript
 from wtsflow.ports import ScriptSource
 
@@ -37,7 +38,7 @@ class Kept:
         return self._bytes[digest]
 
     def keep(self, scripts: Iterable[PinnedScript]) -> None:
-        """Read scripts and store them for later processes. Raises RecordError, OSError too."""
+        """Read scripts and store them for later processes. Raises RecordError too."""
         for script in scripts:
             content = self.read(script)
             if self._stored(script.sha256) is None:
@@ -61,13 +62,19 @@ class Kept:
         path = self._path(digest)
         private_folder(path.parent)
         draft = path.with_name(f".{path.name}.{token_hex(4)}")
-        descriptor = private_file(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
+            descriptor = private_file(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise RecordError(
+                f"scripts cannot be kept in {self._folder}: {error.strerror}",
+                cure="make room there, or set WTSFLOW_STATE to a folder elsewhere",
+            ) from error
         finally:
             with suppress(OSError):
                 draft.unlink()
