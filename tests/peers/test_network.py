@@ -171,6 +171,7 @@ def test_a_server_that_is_restarted_keeps_who_is_connected(link: Link) -> None:
     assert run(link.connect(), "echo new").stdout == b"new\n"
 
 
+@pytest.mark.slow
 def test_fifty_megabytes_are_printed_while_the_link_is_silent(link: Link, tmp_path: Path) -> None:
     """The script ends long before the link is back: it is never held up for more than a moment."""
     size, over = 50_000_000, tmp_path / "over"
