@@ -290,7 +290,7 @@ steps:
 """
     ran = checking(tmp_path, text, said("CHANGE it", output={"up": False, "changes": ["it"]}))
     kinds = {key.partition("/")[0] for key in ran.recorded()}
-    assert kinds == {"opened", "skipped", "started", "finished", "closed"}
+    assert kinds == {"opened", "looped", "skipped", "started", "finished", "closed"}
     assert [key for key in ran.recorded() if key.startswith("started")] == [
         f"started/each[web{n}]/one@web{n}/1" for n in (1, 2, 3)
     ]

@@ -88,4 +88,5 @@ def test_P2_killed_while_the_very_first_run_makes_its_journal_nothing_is_lost(
     seen = Counter(dict.fromkeys(COUNTED, 0))
     for number, point in enumerate(FIRST):
         seen += killed(matrix, tmp_path / str(number), point, None)
+    assert seen["kills"] > len(FIRST) / 2
     count("kill matrix", {name: seen[name] for name in COUNTED})

@@ -10,6 +10,7 @@ from wtsflow.engine.state import State
 from wtsflow.engine.status import PENDING, Status, skipped, untouched
 from wtsflow.model.expression import ExpressionError, evaluate
 from wtsflow.model.plan import LOCAL
+from wtsflow.model.record import Event
 from wtsflow.model.workflow import Rolling, Step
 
 
@@ -40,6 +41,8 @@ def repeated(walk: Walk, step: Step, frame: Frame, path: str, *, fresh: bool) ->
     loop = walk.state.loops.get(path) or _entered(walk, step, frame, path)
     if loop is None:
         return PENDING
+    if path not in walk.state.looped:
+        walk.decision.events.append(Event(f"looped/{path}", {"items": list(loop.items)}))
     rolling = step.rolling or Rolling()
     while True:
         if not _wave(walk, step, frame, loop, fresh=fresh):

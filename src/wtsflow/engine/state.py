@@ -69,6 +69,8 @@ class State:
     skipped: set[str] = field(default_factory=set)
     untold: set[str] = field(default_factory=set)
     """Those of them of which a check cannot tell what a real run would do."""
+    looped: set[str] = field(default_factory=set)
+    """The loops whose list is written down."""
     waiting: dict[str, float] = field(default_factory=dict)
     """Path → when its wait is over."""
     waited: dict[str, float] = field(default_factory=dict)
@@ -127,6 +129,8 @@ class State:
                 self.waiting[event.subject] = float(str(event.data["until_ms"])) / 1000
             case "waited":
                 self.waited[event.subject] = at
+            case "looped":
+                self.looped.add(event.subject)
             case "detached":
                 self.outages[event.subject.rpartition("/")[0]] += 1
             case _:
@@ -219,7 +223,7 @@ class State:
     def begun(self) -> set[str]:
         """The paths at or below which something is recorded."""
         found = {name for path in self.attempts for name in lineage(path)}
-        for names in (self.skipped, self.waiting, self.waited):
+        for names in (self.skipped, self.looped, self.waiting, self.waited):
             found |= {name for path in names for name in lineage(path.partition("@")[0])}
         return found
 
