@@ -133,7 +133,7 @@ KINDS: Mapping[str, Kind] = {
         },
     ),
     "stopping": Kind(
-        "stopping/<level>",
+        "stopping/<level>[/<n>]",
         "when a wish to end is heeded (`stopping` and `stopping/hard` in runs before 0.2)",
         {
             "reason": "who or what asked",

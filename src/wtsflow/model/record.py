@@ -56,9 +56,10 @@ class Event:
     Types and keys: ``opened``; ``started/<task>``, ``finished/<task>``, ``lost/<task>``,
     ``again/<task>``; ``detached/<task>/<n>`` and ``attached/<task>/<n>``; ``skipped/<path>``;
     ``waiting/<path>`` and ``waited/<path>``; ``looped/<path>``; ``cancel/<n>``,
-    ``stopping/<level>``; ``parked/<n>``, ``left/<n>``, ``resumed/<n>``; ``closed``,
-    ``settled/<n>``, ``undoing/<n>``; ``pruned/<n>``. Of schedules: ``known/<n>``, ``paused/<n>``,
-    ``unpaused/<n>``, ``refused/<what>/<hour>``; of each of their slots: ``claimed``, ``ended``.
+    ``stopping/<level>``, ``stopping/<level>/<n>`` after the n-th ``left``; ``parked/<n>``,
+    ``left/<n>``, ``resumed/<n>``; ``closed``, ``settled/<n>``, ``undoing/<n>``; ``pruned/<n>``.
+    Of schedules: ``known/<n>``, ``paused/<n>``, ``unpaused/<n>``, ``refused/<what>/<hour>``; of
+    each of their slots: ``claimed``, ``ended``.
     """
 
     key: str
