@@ -122,7 +122,7 @@ steps:
     assert _marked(result["run"]) == []
 
 
-def test_ctrl_c_ends_the_remote_tree_and_says_so(sshd: Sshd, tmp_path: Path):
+def test_ctrl_c_twice_ends_the_remote_tree_and_says_so(sshd: Sshd, tmp_path: Path):
     text = (
         HEAD.format(name="forks")
         + """targets: { web: { group: web } }
@@ -147,6 +147,8 @@ steps:
     while len(_marked(run)) < 9 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert _marked(run)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
