@@ -24,7 +24,7 @@ from wtsflow.errors import DeniedError, Exit, PlanMismatch, Vanished
 from wtsflow.files import file_lock
 from wtsflow.journals.sqlite import SqliteJournal
 from wtsflow.model.plan import Actor
-from wtsflow.model.record import Event, Outcome, Result
+from wtsflow.model.record import Event, Outcome, Record, Result
 from wtsflow.runs import driver
 from wtsflow.workspace import Workspace as Folder
 
@@ -180,6 +180,60 @@ def test_what_is_allowed_no_more_is_denied_although_the_plan_does_not_fit_either
         with pytest.raises(PlanMismatch, match="web"):
             reopening.reopened(app, run, lambda plan: plan.inputs)
         assert reopening.reopened(app, run, lambda plan: plan.inputs, as_planned=True).plan
+
+
+def test_a_run_that_was_told_to_end_does_not_park(tmp_path):
+    text = LAST.replace("{ id: last, script: a/last.sh@1.0.0 }", "{ id: last, wait: 2h }")
+    site, interrupt = Site(tmp_path, text=text, targets=1), Interrupt()
+    now = site.clock.monotonic
+    later = [0.0]
+    site.clock.monotonic = lambda: now() + later[0]
+
+    def begin(task, tools):
+        interrupt(Exit.INTERRUPTED, "Ctrl-C", Level.STOP)
+        return Result(Outcome.SUCCESS)
+
+    def waited(seen):
+        if isinstance(seen, Record) and seen.event.type == "waiting":
+            threading.Timer(0.3, later.__setitem__, (0, 301.0)).start()
+
+    site.see, see = lambda seen: (see(seen), waited(seen)), site.see
+    site.verb.begin = begin
+    state = site.go(interrupt=interrupt, manner=Manner(park=60.0))
+    assert state.closed["exit"]["name"] == "interrupted"
+
+
+def test_a_step_that_was_asked_about_when_the_run_was_stopped_is_not_called_skipped(tmp_path):
+    site, interrupt = Site(tmp_path, targets=1), Interrupt()
+
+    def confirm(task):
+        if task.path == "one":
+            return True
+        interrupt(Exit.INTERRUPTED, "Ctrl-C")
+        return False
+
+    state = site.go(interrupt=interrupt, manner=Manner(confirm=confirm))
+    assert site.verb.performed == ["one@web1/1"]
+    assert "skipped/two" not in site.recorded()
+    assert state.closed["targets"]["web1"]["outcome"] == "skipped"
+
+
+@pytest.mark.parametrize("key", ["stopping", "stopping/hard"])
+def test_what_an_older_version_was_stopping_is_stopped(tmp_path, key):
+    site = cut_one(tmp_path, text=LAST)
+    data = {"reason": "Ctrl-C", "exit": "interrupted"}
+    hard = {"hard": True} if key.endswith("hard") else {}
+    site.write(Event(key, {**data, **hard}))
+
+    def found(task, tools):
+        wait_for(lambda: tools.cancelled)
+        return hang(task, tools)
+
+    site.verb.found = found
+    state = site.resume()
+    assert site.data("finished/one@web1/1")["outcome"] == "cancelled"
+    assert site.verb.performed == ([] if hard else ["finally/last@local/1"])
+    assert state.closed["exit"]["name"] == "interrupted"
 
 
 UNKNOWN = Vanished("web1 was rebooted", cure="look there")
@@ -356,3 +410,28 @@ def test_a_run_of_an_older_version_that_cannot_be_read_is_refused_with_one_messa
         done = case.site.inside(command, "01JOPEN0000000000000000000")
         assert done.returncode in (2, 3), done.stderr
         assert "defect" not in done.stderr
+
+
+STUBBORN = "#!/bin/sh\ntrap '' TERM INT\necho hangs >>'LOG'\nwhile :; do sleep 0.1; done\n"
+HANDLED = """steps:
+  - { script: bad.sh@1.0.0, on_failure: { steps: [ { script: hang.sh@1.0.0 } ] } }
+finally:
+  - script: bad.sh@1.0.0
+    on_failure: { steps: [ { script: hang.sh@1.0.0 } ] }
+"""
+
+
+@POSIX
+def test_handlers_and_finally_that_hang_do_not_make_a_run_uncancellable(tmp_path):
+    log = tmp_path / "log"
+    scripts = {"hang.sh": STUBBORN.replace("LOG", str(log)), "bad.sh": "#!/bin/sh\nexit 3\n"}
+    text = HEAD.format(name="case") + HANDLED
+    site = Workspace.make(tmp_path, scripts, {"case.yaml": text})
+    site.environ.update(WTSFLOW_CLOSING="1s", WTSFLOW_GRACE="1s")
+    process = site.start("run", "manifests/case.yaml")
+    wait_for(log.exists, 30)
+    assert site.cli("cancel", "latest", timeout=60).returncode == 0
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 8, err
+    assert out.count("stopped (confirmed)") == 2
+    assert log.read_text().splitlines() == ["hangs", "hangs"]

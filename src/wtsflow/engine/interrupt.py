@@ -51,6 +51,11 @@ class Interrupt:
 
 
 def level_of(data: Mapping[str, Json] | None) -> int:
-    """The level that a record of a wish holds; 0 where there is none."""
-    level = (data or {}).get("level")
+    """The level that a record of a wish holds; 0 where there is none.
+
+    Runs before 0.2 knew one wish, and stopped what ran.
+    """
+    if data is None:
+        return 0
+    level = data.get("level", Level.STOP)
     return level if isinstance(level, int) else 0

@@ -161,8 +161,11 @@ class Runner:
             return False
         begin: list[tuple[Task, Mapping[str, Json]]] = []
         happened = list(decision.events)
+        wish = self._interrupt.level
         for task, frame in decision.begin:
             ready = self._prepare(task, frame)
+            if self._interrupt.level > wish:
+                return True  # while somebody was asked: heed it first
             if isinstance(ready, Event):
                 happened.append(ready)
             else:
@@ -183,8 +186,9 @@ class Runner:
         return True
 
     def _parks(self, wake: float) -> bool:
-        """Let the process go when there is long nothing to do."""
-        if wake == float("inf") or wake - self._book.now() <= self._manner.park:
+        """Let the process go when there is long nothing to do, but not from a run that ends."""
+        ending = self.state.stopping is not None
+        if ending or wake == float("inf") or wake - self._book.now() <= self._manner.park:
             return False
         waiting = self.state.waiting.keys() - self.state.waited.keys()
         data: dict[str, Json] = {"until_ms": round(wake * 1000), "paths": sorted(waiting)}
