@@ -62,7 +62,8 @@ def command(
       wtsflow --quiet resume --due             from cron, every minute
     """  # noqa: D301 - \b is typer's mark for lines that stay as they are
     if bool(run) is due:
-        raise UsageError("say which run", cure="wtsflow resume RUN; or: wtsflow resume --due")
+        said = "a run and --due exclude each other" if due else "say which run"
+        raise UsageError(said, cure="wtsflow resume RUN; or: wtsflow resume --due")
     asked = Request("", files=inputs or (), inventories=inventory or (), ask=not (yes or due))
     if yes or due:
         unknown = OnUnknown.STOP if unknown is OnUnknown.ASK else unknown

@@ -5,7 +5,7 @@ Rule 2: a target that fails leaves its line: later steps that depend on it pass 
 Rule 3: when no target of a step is left, or more failed than ``max_failed`` allows, its list of
 steps halts: what runs may end, handlers run, nothing else begins.
 Rule 4: ``finally`` is done once, on all targets, whatever happened before; in a run that was told
-to end, within ``plan.closing``.
+to end, it and its handlers within ``plan.closing``.
 Rule 5: before ``finally``, a run that failed takes back what it did, where it says so.
 Rule 6: at most ``parallel`` tasks run at once; a task is begun by the record of its beginning.
 """
