@@ -15,7 +15,7 @@ from wtsflow.model.record import Event, Record, Task
 from wtsflow.model.workflow import Step, Workflow
 from wtsflow.planning import freeze, thaw
 
-SEEDS = 600
+SEEDS = 400
 SHARDS = 4
 """The seeds are dealt out, so that several workers may have a share of them."""
 
