@@ -260,8 +260,10 @@ def test_no_deadline_passes_on_our_side_while_the_target_is_out_of_reach() -> No
     def hour() -> None:
         world.clock.ahead += 3600
 
-    more = [out(b"much"), out(b"more"), Idle(), Exited(0)]
-    world.plays = [[out(b"x"), hour, CUT], more]
+    world.plays = [
+        [out(b"x"), hour, CUT],
+        [out(b"much"), out(b"more"), Idle(), Exited(0)],
+    ]
     end = world.follower(deadline=10.0).begin()
     assert (end.late, end.exited) == (False, Exited(0))
 

@@ -66,7 +66,8 @@ def check(format_: FormatOption = Format.TEXT) -> None:
         faults += [f"audit log: {one.message}" for one in verdict.problems]
     if format_ is Format.JSON:
         records = verdict.records if verdict else 0
-        said = {"schema": "wtsflow.state.check/1", "folder": str(frame().state), "whole": not faults}
+        folder = str(frame().state)
+        said = {"schema": "wtsflow.state.check/1", "folder": folder, "whole": not faults}
         document({**said, "runs": runs, "audit_records": records, "faults": faults})
     else:
         for fault in faults:
