@@ -110,24 +110,40 @@ class Order:
         return found
 
     def _before(self, places: list[Place], above: int) -> None:
-        for index, place in enumerate(places):
-            place.before = above | self._needed(places, index)
+        direct = [self._direct(places, index) for index in range(len(places))]
+        forwards = all(
+            need.number < place.number
+            for place, needs in zip(places, direct, strict=True)
+            for need, _ in needs
+        )
+        needed: dict[int, int] = {}
+        for place, needs in zip(places, direct, strict=True):
+            if forwards:
+                found = 0
+                for need, _ in needs:
+                    found |= needed[need.number] | need.bits
+            else:
+                found = self._needed(places, direct, place)
+            needed[place.number] = found
+            place.before = above | found
         for place in places:
             self._below(place)
 
-    def _needed(self, places: list[Place], index: int) -> int:
+    def _needed(
+        self, places: list[Place], direct: list[list[tuple[Place, str]]], asked: Place
+    ) -> int:
         """All that ends before a step of a list: what it needs, what that needs, and so on."""
-        reached, waiting = 0, self._direct(places, index)
-        numbers = {place.number: position for position, place in enumerate(places)}
+        at = {place.number: needs for place, needs in zip(places, direct, strict=True)}
+        reached, waiting = 0, [*at[asked.number]]
         while waiting:
             place, name = waiting.pop()
-            if place is places[index]:
+            if place is asked:
                 if name:
                     self.cycles.append((place, name))
                 continue
             if not reached >> place.number & 1:
                 reached |= place.bits
-                waiting.extend(self._direct(places, numbers[place.number]))
+                waiting.extend(at[place.number])
         return reached
 
     def _direct(self, places: list[Place], index: int) -> list[tuple[Place, str]]:
