@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -16,12 +15,8 @@ from benchmarks import parked
 from benchmarks.measure import BenchmarkError, Goal, goals, note, table
 
 HERE = Path(__file__).parent
-SLOW = 2000
-"""Microseconds that a flush takes longer on the slow disk: an ordinary one in a laptop."""
-STRACE = (
-    *("strace", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"),
-    *("-e", f"inject=fsync,fdatasync:delay_exit={SLOW}"),
-)
+SLOW = 2.0
+"""Milliseconds that a flush takes longer on the slow disk: an ordinary one in a laptop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +47,9 @@ def ours(kind: str, count: int, each: int = 1, *, slow: bool = False) -> Load:
     """wtsflow's engine, and its floor."""
     units = count * each
     words = [sys.executable, "-m", "benchmarks.engine_load", kind, str(count), str(each)]
-    return Load(f"{kind} {count} x {each}", [*(STRACE if slow else ()), *words], units)
+    if slow:
+        words += ["--slow", str(SLOW / 1000)]
+    return Load(f"{kind} {count} x {each}", words, units)
 
 
 def peers(python: Path, runs: int, steps: int) -> list[Load]:
@@ -137,16 +134,13 @@ def beside_peers(python: Path, rounds: int) -> tuple[str, list[Goal]]:
 
 def on_a_slow_disk(rounds: int) -> tuple[str, list[Goal]]:
     """The same, where a flush takes as long as on an ordinary disk."""
-    if shutil.which("strace") is None:
-        note("strace is not installed: the slow disk is left out")
-        return "", []
     alone, many = "200 steps in one run", "100 runs of 20 steps at once"
     loads = {
         alone: ours("steps", 200, slow=True),
         many: ours("runs", 100, 20, slow=True),
     }
     taken = Taken(loads, rounds)
-    head = (f"each flush {SLOW / 1000:g} ms longer", "ms a step", "steps a second", "× one run")
+    head = (f"each flush {SLOW:g} ms longer", "ms a step", "steps a second", "× one run")
     return table(head, [taken.row(name, alone) for name in loads]), [
         Goal("the same on the slow disk / its durable writes", taken.above_floor(alone), 1.5),
         Goal(
@@ -200,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> str:
     """Measure and return the Markdown."""
     parser = argparse.ArgumentParser(prog="benchmarks.engine", description=__doc__)
     parser.add_argument("--peers", type=Path, default=Path(".venv-bench"))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args(arguments)
     os.environ["PYTHONPATH"] = str(HERE.parent)
     python = given.peers.absolute() / "bin" / "python"
@@ -210,8 +204,9 @@ def main(arguments: Sequence[str] | None = None) -> str:
         by_size(given.rounds),
         parked.measure(given.rounds),
     ]
-    texts = [text for text, _ in parts if text]
-    return "\n\n".join([*texts, goals([goal for _, found in parts for goal in found])])
+    return "\n\n".join(
+        [*(text for text, _ in parts), goals([goal for _, found in parts for goal in found])]
+    )
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from wtsflow import manifest
 from wtsflow.audit import Log
 from wtsflow.clock import SystemClock
 from wtsflow.engine.runner import Parts, Runner
+from wtsflow.journals.batch import Wish
 from wtsflow.journals.sqlite import SqliteJournal
 from wtsflow.model.plan import Actor, Plan, Target
 from wtsflow.model.record import Event, Record
@@ -106,16 +107,29 @@ class Counted:
         return self.journal.load(run, after=after)
 
 
-class Flushes:
-    """Counts the calls of ``os.fdatasync``: the audit log's flushes."""
+class SlowJournal(SqliteJournal):
+    """A journal on a disk whose flush takes ``slow`` seconds longer."""
 
-    def __init__(self) -> None:
+    slow = 0.0
+
+    def _write(self, wishes: Sequence[Wish]) -> None:
+        super()._write(wishes)
+        time.sleep(self.slow)
+
+
+class Flushes:
+    """Counts ``os.fdatasync``, the audit log's flushes; each takes ``slow`` seconds longer."""
+
+    def __init__(self, slow: float) -> None:
         self.count = 0
+        self.slow = slow
         flush = os.fdatasync
 
         def counted(descriptor: int) -> None:
             self.count += 1
             flush(descriptor)
+            if slow:
+                time.sleep(slow)
 
         os.fdatasync = counted  # type: ignore[assignment]
 
@@ -145,11 +159,16 @@ class House:
     """A state folder with journal and audit log, as every run has it."""
 
     folder: Path
+    slow: float = 0.0
 
     def __post_init__(self) -> None:
         self.clock = SystemClock()
         self.actor = Actor("bench", "0")
         journal = SqliteJournal(self.folder / "journal.sqlite")
+        if self.slow:
+            journal.close()
+            journal = SlowJournal(self.folder / "journal.sqlite")
+            journal.slow = self.slow
         self.journal = Counted(journal)
         self.audit = Log(
             self.folder / "audit", clock=self.clock, truth=journal, actor=self.actor, version="0"
@@ -197,7 +216,9 @@ def together(house: House, runs: int, plan: Plan) -> None:
         thread.join()
 
 
-def floor(folder: Path, calls: Sequence[Sequence[Record]], lines: Sequence[bytes]) -> float:
+def floor(
+    folder: Path, calls: Sequence[Sequence[Record]], lines: Sequence[bytes], slow: float
+) -> float:
     """Seconds that the durable writes alone take."""
     db = sqlite3.connect(folder / "floor.sqlite", isolation_level=None)
     db.execute("PRAGMA journal_mode=WAL")
@@ -217,6 +238,8 @@ def floor(folder: Path, calls: Sequence[Sequence[Record]], lines: Sequence[bytes
         db.execute("BEGIN IMMEDIATE")
         db.executemany("INSERT INTO facts VALUES (?,?,?,?,?)", rows)
         db.execute("COMMIT")
+        if slow:
+            time.sleep(slow)
         os.write(file, data)
         os.fdatasync(file)
     took = time.perf_counter() - began
@@ -233,7 +256,7 @@ def measured(work: Callable[[House], None], house: House, flushes: Flushes) -> d
     took = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
     took |= {"rss": _memory(), "rss_before": rss}
     took |= {"flushes": flushes.count - before, "calls": len(house.journal.calls)}
-    took["floor"] = floor(house.folder, house.journal.calls, house.lines())
+    took["floor"] = floor(house.folder, house.journal.calls, house.lines(), house.slow)
     return took
 
 
@@ -256,13 +279,14 @@ def main() -> None:
     parser.add_argument("load", choices=("steps", "fan", "runs"))
     parser.add_argument("count", type=int)
     parser.add_argument("each", type=int, nargs="?", default=1)
+    parser.add_argument("--slow", type=float, default=0.0, help="seconds, for every flush")
     given = parser.parse_args()
-    flushes = Flushes()
+    flushes = Flushes(given.slow)
     with tempfile.TemporaryDirectory(prefix="wtsflow-engine-") as name:
         warm = House(Path(name) / "warm")
         warm.perform("WARM", steps(20))
         warm.close()
-        house = House(Path(name) / "state")
+        house = House(Path(name) / "state", given.slow)
         took = measured(load(given.load, given.count, given.each), house, flushes)
         house.close()
     json.dump(took, sys.stdout)
