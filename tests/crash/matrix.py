@@ -151,8 +151,7 @@ class Case:
         try:
             return self.end(number)
         finally:
-            tracer.terminate()  # it would wait for scripts that go on without us
-            tracer.wait(30)
+            stop(tracer)
 
     def killed_at(self, point: Point, argv: Sequence[str]) -> int:
         """Begin a process that is killed there; its end: its own, if it came before that."""
@@ -264,6 +263,16 @@ class Matrix:
             times = len({one.time for one in journal.load(case.run)})
         case.remove()
         return times
+
+
+def stop(tracer: "subprocess.Popen[bytes]") -> None:
+    """End a tracer, which would wait for scripts that go on without us. They are let go of."""
+    tracer.terminate()
+    try:
+        tracer.wait(2)
+    except subprocess.TimeoutExpired:  # it may hang on one that ends just then
+        tracer.kill()
+        tracer.wait()
 
 
 def _most_by_thread(out: Path) -> Counter[str]:
