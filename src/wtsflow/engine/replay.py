@@ -18,6 +18,9 @@ from wtsflow.model.record import Record
 ENDS = frozenset({"finished", "lost", "again", "detached", "attached"})
 """What workers tell of their tasks."""
 
+WISHES = frozenset({"stopping", "left"})
+"""What is heeded before anything is decided."""
+
 
 def replay(names: Names, records: Iterable[Record]) -> None:
     """Take the records of a run, in their order, into ``names.state``."""
@@ -30,7 +33,7 @@ def replay(names: Names, records: Iterable[Record]) -> None:
         ends, others = _parted(together)
         for record in ends:
             state.apply(record.event, now)
-        if ends and others:
+        if ends and others and others[0].event.type not in WISHES:
             decide(names, now)
         for record in others:
             state.apply(record.event, now)
