@@ -37,7 +37,7 @@ hexes = st.text("0123456789abcdef", min_size=64, max_size=64)
 entries = st.builds(
     Entry,
     st.from_regex(
-        r"([a-z]{1,5}:)?[a-z]{1,9}(/[a-z]{1,9}){0,2}\.ps1@[1-9]\.[0-9]\.[0-9]", fullmatch=True
+        r"([a-z]{1,5}:)?[b-k]{1,9}(/[b-k]{1,9}){0,2}\.ps1@[1-9]\.[0-9]\.[0-9]", fullmatch=True
     ),
     hexes.map(lambda one: one[:40]),
     hexes.map(lambda one: one[:40]),
