@@ -117,6 +117,8 @@ def test_an_end_is_written_though_others_of_the_step_still_run(tmp_path: Path):
         goes_on.set()
         running.join(30)
     end(runner)
+    recorded = keys(seen)
+    assert recorded.index("finished/step1@web1/1") < recorded.index("finished/step1@web2/1")
 
 
 def test_an_execution_is_told_of_its_record_when_that_is_on_the_disk(tmp_path: Path):

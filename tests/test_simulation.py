@@ -70,7 +70,10 @@ def told(world: World) -> str:
 def test_P4_whatever_befalls_a_run_nothing_is_done_twice_and_the_truth_is_told(
     shard: int, count: Count
 ) -> None:
-    count("simulation", hold(range(shard, SEEDS, SHARDS)))
+    seeds = range(shard, SEEDS, SHARDS)
+    seen = hold(seeds)
+    count("simulation", seen)
+    assert seen["seeds"] == len(seeds)
 
 
 @pytest.mark.skipif("WTSFLOW_SEED" not in os.environ, reason="no seed is to be played again")
@@ -84,7 +87,10 @@ def test_one_seed_again() -> None:
 @pytest.mark.parametrize("shard", range(64))
 def test_many_more_seeds(shard: int, count: Count) -> None:
     total = int(os.environ.get("WTSFLOW_SEEDS", "100000"))
-    count("simulation", hold(range(SEEDS + shard, SEEDS + total, 64)))
+    seeds = range(SEEDS + shard, SEEDS + total, 64)
+    seen = hold(seeds)
+    count("simulation", seen)
+    assert seen["seeds"] == len(seeds)
 
 
 def test_the_same_seed_is_the_same_history() -> None:

@@ -67,6 +67,14 @@ def endings(incomplete: str) -> complete.Words:
     return [(f"{before}{comma}{word}", "") for word in ENDED if word.startswith(start)]
 
 
+ManifestOrRun: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="MANIFEST",
+        help="A manifest: a file, a name, or '-'. With --rerun: a run.",
+        autocompletion=complete.manifests,
+    ),
+]
 ByStep: TypeAlias = Annotated[bool, typer.Option("--step", help="Ask before each step.")]
 Rerun: TypeAlias = Annotated[
     str,

@@ -1,24 +1,20 @@
 """``wtsflow run``: a manifest, proven, planned, performed and written down."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from wtsflow.cli import complete, options, partial
+from wtsflow.cli import options, partial
 from wtsflow.cli.performing import Driving, RunFormat, perform
 from wtsflow.cli.request import Request, prepare
 from wtsflow.cli.rerun import again
 
+if TYPE_CHECKING:
+    from wtsflow.app import App
+    from wtsflow.runs import Prepared
+    from wtsflow.workspace import Settings
+
 
 def command(
-    manifest: Annotated[
-        str,
-        typer.Argument(
-            metavar="MANIFEST",
-            help="A manifest: a file, a name, or '-'. With --rerun: a run.",
-            autocompletion=complete.manifests,
-        ),
-    ],
+    manifest: partial.ManifestOrRun,
     inputs: options.Inputs = None,
     files: options.InputFiles = None,
     ticket: options.Ticket = "",
@@ -75,9 +71,13 @@ def command(
     )
     if step:
         partial.refuse_stepping(text=format_ is RunFormat.TEXT)
-    if rerun:
-        app, prepared, settings = again(request, rerun, manifest=instead)
-    else:
-        partial.refuse_other_manifest(instead)
-        app, prepared, settings = prepare(request)
+    app, prepared, settings = _prepared(request, rerun, instead)
     perform(app, prepared, Driving(format_, settings.park, step=step, diff=diff, yes=yes))
+
+
+def _prepared(request: Request, rerun: str, instead: str) -> "tuple[App, Prepared, Settings]":
+    """The plan of a manifest, or of a run once more."""
+    if rerun:
+        return again(request, rerun, manifest=instead)
+    partial.refuse_other_manifest(instead)
+    return prepare(request)

@@ -1,12 +1,12 @@
 """Performing one task in a worker: everything between its ``started`` and ``finished`` records."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from wtsflow.engine.lines import LineSplitter
 from wtsflow.engine.redact import Redactor, StreamRedactor
@@ -33,6 +33,15 @@ class Concealed:
     secrets: list[Secret] = field(default_factory=list)
     redactor: Redactor = field(default_factory=lambda: Redactor(()))
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def of(cls, values: Iterable[Json]) -> Self:
+        """The secrets among ``values``. Raises InvalidError when one is too short to be masked."""
+        found = cls()
+        for value in values:
+            if isinstance(value, Secret):
+                found.add(value)
+        return found
 
     def text(self, text: str) -> str:
         """``text`` with every secret in it masked."""

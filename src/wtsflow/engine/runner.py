@@ -26,7 +26,7 @@ from wtsflow.errors import Exit
 from wtsflow.model.expression import ExpressionError, fill
 from wtsflow.model.plan import Actor, Plan
 from wtsflow.model.record import Event, Outcome, Record, Result, Task
-from wtsflow.model.values import Json, Secret
+from wtsflow.model.values import Json
 from wtsflow.ports import Execution, Subscriber
 
 __all__ = ["Parts", "Runner"]
@@ -73,10 +73,7 @@ class Runner:
         self._forgotten = False
         self._known = 0
         self._looked = self._hurried = 0.0
-        concealed = Concealed()
-        for value in values.values():
-            if isinstance(value, Secret):
-                concealed.add(value)
+        concealed = Concealed.of(values.values())
         self._book = Book(
             self.state,
             parts.journal,
