@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from shutil import copyfile
@@ -84,21 +85,27 @@ def test_a_run_that_was_let_go_of_can_be_cancelled(tmp_path):
     assert state.closed["exit"]["name"] == "cancelled"
 
 
-def test_what_was_stopped_is_not_gone_on_with_behind_its_finally(tmp_path):
-    site, interrupt = Site(tmp_path, text=LAST, targets=1), Interrupt()
+def left_in_finally(folder: Path, before: Callable[[Interrupt], None] = lambda wish: None) -> Site:
+    """A run that was let go of while its ``finally`` ran; ``before`` is called in its steps."""
+    site, interrupt = Site(folder, text=LAST, targets=1), Interrupt()
     release = threading.Event()
 
     def begin(task, tools):
         if task.path.startswith("finally"):
             interrupt(Exit.INTERRUPTED, "Ctrl-C", Level.DETACH)
             release.wait(10)
-            return Result(Outcome.SUCCESS)
-        interrupt(Exit.INTERRUPTED, "Ctrl-C")
+        else:
+            before(interrupt)
         return Result(Outcome.SUCCESS)
 
     site.verb.begin = begin
     site.go(interrupt=interrupt)
     release.set()
+    return site
+
+
+def test_what_was_stopped_is_not_gone_on_with_behind_its_finally(tmp_path):
+    site = left_in_finally(tmp_path, lambda wish: wish(Exit.INTERRUPTED, "Ctrl-C"))
     assert site.recorded()[-1] == "left/1"
     site.verb.performed.clear()
     state = site.resume()
@@ -108,18 +115,7 @@ def test_what_was_stopped_is_not_gone_on_with_behind_its_finally(tmp_path):
 
 
 def test_a_run_that_was_let_go_of_in_its_finally_ends_as_its_steps_did(tmp_path):
-    site, interrupt = Site(tmp_path, text=LAST, targets=1), Interrupt()
-    release = threading.Event()
-
-    def begin(task, tools):
-        if task.path.startswith("finally"):
-            interrupt(Exit.INTERRUPTED, "Ctrl-C", Level.DETACH)
-            release.wait(10)
-        return Result(Outcome.SUCCESS)
-
-    site.verb.begin = begin
-    site.go(interrupt=interrupt)
-    release.set()
+    site = left_in_finally(tmp_path)
     assert site.recorded()[-1] == "left/1"
     assert site.resume().closed["exit"]["name"] == "success"
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -122,7 +123,8 @@ steps:
     assert _marked(result["run"]) == []
 
 
-def test_ctrl_c_twice_ends_the_remote_tree_and_says_so(sshd: Sshd, tmp_path: Path):
+def forking(sshd: Sshd, folder: Path) -> tuple[Workspace, subprocess.Popen[str], str]:
+    """A run on three hosts whose script has children that ignore TERM and leave its session."""
     text = (
         HEAD.format(name="forks")
         + """targets: { web: { group: web } }
@@ -130,7 +132,7 @@ steps:
   - { id: forks, script: a/forks.sh@1.0.0, target: web, with: { file: /dev/null } }
 """
     )
-    made = fleet(sshd, tmp_path, {"forks.yaml": text}, count=3)
+    made = fleet(sshd, folder, {"forks.yaml": text}, count=3)
     made.write(
         "wtsflow.yaml", (made.root / "wtsflow.yaml").read_text() + "settings: { grace: 1s }\n"
     )
@@ -147,6 +149,11 @@ steps:
     while len(_marked(run)) < 9 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert _marked(run)
+    return made, process, run
+
+
+def test_ctrl_c_twice_ends_the_remote_tree_and_says_so(sshd: Sshd, tmp_path: Path):
+    _, process, run = forking(sshd, tmp_path)
     process.send_signal(signal.SIGINT)
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
@@ -156,6 +163,23 @@ steps:
     stops = [e["data"]["stop"] for e in ends if e.get("event") == "finished"]
     assert stops == ["confirmed"] * 3
     assert _marked(run) == []
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["alive", "killed"])
+def test_no_grandchild_survives_a_cancel(sshd: Sshd, tmp_path: Path, killed: bool):
+    """Whether the run's own process does it, or cancel takes the place of a killed one."""
+    made, process, run = forking(sshd, tmp_path)
+    if killed:
+        process.kill()
+        process.communicate()
+    done = made.cli("cancel", run, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["status"], said["confirmed"], said["unconfirmed"]) == ("cancelled", True, [])
+    assert _marked(run) == []
+    if not killed:
+        process.communicate(timeout=60)
+        assert process.returncode == 8
 
 
 @pytest.mark.parametrize("after", [0.0, 0.4, 0.8, 1.3])
